@@ -1,0 +1,10 @@
+//! What every role needs to reach the outside: the event log, the command bus, keys, settings,
+//! telemetry and an orderly life. No decision of the domain and no table of a read model belongs here.
+
+pub mod ambient;
+pub mod config;
+pub mod event_log;
+pub mod health;
+pub mod lifecycle;
+pub mod runtime;
+pub mod telemetry;
