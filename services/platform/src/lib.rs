@@ -3,6 +3,7 @@
 
 pub mod ambient;
 pub mod config;
+pub mod contract;
 pub mod event_log;
 pub mod health;
 pub mod lifecycle;

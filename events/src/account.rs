@@ -1,0 +1,96 @@
+//! Facts about one account: who it is, how it signs in, where it is signed in.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{AccountId, Sealed, SessionId, Timestamp, catalogue::events};
+
+events! {
+    /// What can happen to an account.
+    pub enum AccountEvent {
+        "account.registered.v1" => Registered seals [handle, email, display_name, password],
+        "account.profile_changed.v1" => ProfileChanged seals [display_name],
+        "account.password_changed.v1" => PasswordChanged seals [password],
+        "account.role_granted.v1" => RoleGranted,
+        "account.session_started.v1" => SessionStarted seals [device],
+        "account.session_ended.v1" => SessionEnded,
+    }
+}
+
+/// An account came to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Registered {
+    /// The new account.
+    pub account: AccountId,
+    /// The name others call it by, as typed; unique by its normalised form.
+    pub handle: Sealed<String>,
+    /// Where it gets mail, as typed; unique by its normalised form.
+    pub email: Sealed<String>,
+    /// The name shown.
+    pub display_name: Sealed<String>,
+    /// argon2id hash in PHC form; absent while the account can only sign in by a link.
+    pub password: Option<Sealed<String>>,
+}
+
+/// The account shows itself differently.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProfileChanged {
+    /// The new name shown.
+    pub display_name: Option<Sealed<String>>,
+}
+
+/// The account signs in with another password from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PasswordChanged {
+    /// argon2id hash in PHC form.
+    pub password: Sealed<String>,
+}
+
+/// A role in the whole installation, apart from any space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InstallationRole {
+    /// Runs the installation.
+    Administrator,
+}
+
+/// The account got a role in the installation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RoleGranted {
+    /// Which one.
+    pub role: InstallationRole,
+}
+
+/// Someone signed in on a device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionStarted {
+    /// The new session.
+    pub session: SessionId,
+    /// How the device called itself, cut to a sane length.
+    pub device: Option<Sealed<String>>,
+    /// When the session ends by itself.
+    pub expires_at: Timestamp,
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionEnd {
+    /// Its owner signed out.
+    SignedOut,
+    /// Its owner ended it from another device.
+    Revoked,
+    /// A used refresh token came back: somebody has a copy.
+    TokenReused,
+    /// The password was changed elsewhere.
+    PasswordChanged,
+}
+
+/// A session is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionEnded {
+    /// Which one.
+    pub session: SessionId,
+    /// Why.
+    pub reason: SessionEnd,
+}

@@ -1,0 +1,132 @@
+//! Facts about the structure of a space: its name, roles, rooms and invitations.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{AccountId, InviteId, Permissions, RoleId, RoomId, SpaceId, Timestamp, catalogue::events};
+
+events! {
+    /// What can happen to a space.
+    pub enum SpaceEvent {
+        "space.created.v1" => Created,
+        "space.changed.v1" => Changed,
+        "space.role_defined.v1" => RoleDefined,
+        "space.role_removed.v1" => RoleRemoved,
+        "space.room_created.v1" => RoomCreated,
+        "space.room_changed.v1" => RoomChanged,
+        "space.room_archived.v1" => RoomArchived,
+        "space.invite_created.v1" => InviteCreated,
+        "space.invite_used.v1" => InviteUsed,
+        "space.invite_revoked.v1" => InviteRevoked,
+    }
+}
+
+/// A space came to be. Its owner may do everything, for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Created {
+    /// The new space.
+    pub space: SpaceId,
+    /// Who made it.
+    pub owner: AccountId,
+    /// What it is called.
+    pub name: String,
+    /// What the role that everybody holds allows at first.
+    pub everyone: Permissions,
+}
+
+/// The space itself changed; an absent field stayed as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Changed {
+    /// The new name.
+    pub name: Option<String>,
+}
+
+/// A role was made, or made anew under the same id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RoleDefined {
+    /// Which one; the id of the space for the role that everybody holds.
+    pub role: RoleId,
+    /// What it is called.
+    pub name: String,
+    /// What it allows.
+    pub permissions: Permissions,
+    /// Higher ranks act on lower ones.
+    pub rank: u16,
+}
+
+/// A role is gone, and with it what it allowed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RoleRemoved {
+    /// Which one.
+    pub role: RoleId,
+}
+
+/// What a room is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RoomKind {
+    /// Messages.
+    Text,
+    /// Live audio and video, with messages beside.
+    Voice,
+}
+
+/// A room was added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RoomCreated {
+    /// The new room.
+    pub room: RoomId,
+    /// What it is called.
+    pub name: String,
+    /// What it is for.
+    pub kind: RoomKind,
+}
+
+/// A room changed; an absent field stayed as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RoomChanged {
+    /// Which one.
+    pub room: RoomId,
+    /// The new name.
+    pub name: Option<String>,
+    /// The new topic; empty for none.
+    pub topic: Option<String>,
+}
+
+/// A room can be read but takes nothing new.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RoomArchived {
+    /// Which one.
+    pub room: RoomId,
+}
+
+/// Somebody may bring people in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InviteCreated {
+    /// The new invitation.
+    pub invite: InviteId,
+    /// SHA-256 of the secret part of its code, hex; the code itself is never stored.
+    pub digest: String,
+    /// Who made it.
+    pub by: AccountId,
+    /// How many may come; no limit when absent.
+    pub max_uses: Option<u32>,
+    /// Until when; for ever when absent.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// One of a limited number of uses is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InviteUsed {
+    /// Which invitation.
+    pub invite: InviteId,
+    /// Who came.
+    pub account: AccountId,
+}
+
+/// An invitation is void.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InviteRevoked {
+    /// Which one.
+    pub invite: InviteId,
+}

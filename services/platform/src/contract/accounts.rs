@@ -1,0 +1,126 @@
+//! What the accounts workers take, on `cmd.accounts`.
+
+use serde::{Deserialize, Serialize};
+use veza_events::{AccountId, SessionId};
+
+use super::{Sensitive, commands};
+use crate::event_log::Position;
+
+/// Make an account.
+#[derive(Serialize, Deserialize)]
+pub struct Register {
+    /// The name others call it by, as typed.
+    pub handle: String,
+    /// Where it gets mail, as typed.
+    pub email: String,
+    /// At least 12 characters.
+    pub password: Sensitive,
+    /// The name shown; the handle when absent.
+    pub display_name: Option<String>,
+}
+
+/// An account exists.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Registered {
+    /// The account.
+    pub account: AccountId,
+    /// Where it was written.
+    pub position: Position,
+}
+
+/// Sign in by name or e-mail address, and password.
+#[derive(Serialize, Deserialize)]
+pub struct SignIn {
+    /// Handle or e-mail address.
+    pub login: String,
+    /// The password.
+    pub password: Sensitive,
+    /// How the device calls itself.
+    pub device: Option<String>,
+}
+
+/// Sign in by a one-time link.
+#[derive(Serialize, Deserialize)]
+pub struct SignInByLink {
+    /// What the link carries.
+    pub token: Sensitive,
+    /// How the device calls itself.
+    pub device: Option<String>,
+}
+
+/// Trade a refresh token for a fresh pair.
+#[derive(Serialize, Deserialize)]
+pub struct Refresh {
+    /// The newest refresh token of the session.
+    pub refresh_token: Sensitive,
+}
+
+/// A session and its tokens.
+#[derive(Serialize, Deserialize)]
+pub struct SignedIn {
+    /// The account.
+    pub account: AccountId,
+    /// The session.
+    pub session: SessionId,
+    /// JWT for the requests to come.
+    pub access_token: Sensitive,
+    /// For the next pair; works once.
+    pub refresh_token: Sensitive,
+    /// Life of the access token, seconds.
+    pub expires_in: u64,
+    /// Where the session was written; `None` when it only went on.
+    pub position: Option<Position>,
+}
+
+/// End a session: the caller's own, or another of the same account.
+#[derive(Serialize, Deserialize)]
+pub struct EndSession {
+    /// Which one.
+    pub session: SessionId,
+}
+
+/// Show oneself differently.
+#[derive(Serialize, Deserialize)]
+pub struct ChangeProfile {
+    /// The new name shown.
+    pub display_name: Option<String>,
+}
+
+/// Use another password; ends all other sessions.
+#[derive(Serialize, Deserialize)]
+pub struct ChangePassword {
+    /// The present one; not needed while the account has none.
+    pub current: Option<Sensitive>,
+    /// The new one.
+    pub new: Sensitive,
+}
+
+/// Make sure that there is an administrator, and a link to sign in with while nobody ever has.
+/// Only `veza up` and `veza setup` ask for it.
+#[derive(Serialize, Deserialize)]
+pub struct InviteAdministrator {}
+
+/// How the first administrator gets in.
+#[derive(Serialize, Deserialize)]
+pub struct AdministratorInvited {
+    /// What the link carries; `None` once an administrator has signed in.
+    pub token: Option<Sensitive>,
+}
+
+/// Done; where it was written, `None` when there was nothing to write.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Done {
+    /// The last event.
+    pub position: Option<Position>,
+}
+
+commands! {
+    "register": Register => Registered,
+    "sign_in": SignIn => SignedIn,
+    "sign_in_by_link": SignInByLink => SignedIn,
+    "refresh": Refresh => SignedIn,
+    "end_session": EndSession => Done,
+    "change_profile": ChangeProfile => Done,
+    "change_password": ChangePassword => Done,
+    "invite_administrator": InviteAdministrator => AdministratorInvited,
+}

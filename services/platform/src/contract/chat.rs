@@ -1,0 +1,270 @@
+//! What the chat workers take, on `cmd.chat.<shard>.<space>`: the space is always in the command.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use veza_events::{
+    AccountId, InviteId, MessageId, Permissions, RoleId, RoomId, SpaceId, Timestamp, space::RoomKind,
+};
+
+use super::commands;
+use crate::event_log::Position;
+
+/// A command for a chat worker names its space, by which it is routed.
+pub trait InSpace {
+    /// The space.
+    fn space(&self) -> SpaceId;
+}
+
+/// What members of a new space may do at first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// Everyone posts and invites.
+    Open,
+    /// Everyone posts; leaders invite.
+    #[default]
+    Team,
+    /// Everyone reads; leaders post.
+    Announcement,
+    /// Nobody sees anything without a role.
+    Private,
+}
+
+/// Make a space, with a first room called `general`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CreateSpace {
+    /// Derived from the command: `command.derive(actor, "space")`.
+    pub space: SpaceId,
+    /// What it is called.
+    pub name: String,
+    /// What its members may do at first.
+    pub preset: Preset,
+}
+
+/// A space exists.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SpaceCreated {
+    /// The space.
+    pub space: SpaceId,
+    /// Its first room.
+    pub room: RoomId,
+    /// Where it was written.
+    pub position: Position,
+}
+
+/// Change a space; absent fields stay.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ChangeSpace {
+    /// Which one.
+    pub space: SpaceId,
+    /// The new name.
+    pub name: Option<String>,
+}
+
+/// Add a room.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CreateRoom {
+    /// Where.
+    pub space: SpaceId,
+    /// What it is called.
+    pub name: String,
+    /// What it is for.
+    pub kind: RoomKind,
+}
+
+/// A room exists.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RoomCreated {
+    /// The room.
+    pub room: RoomId,
+    /// Where it was written.
+    pub position: Position,
+}
+
+/// Change a room; absent fields stay.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ChangeRoom {
+    /// Where.
+    pub space: SpaceId,
+    /// Which one.
+    pub room: RoomId,
+    /// The new name.
+    pub name: Option<String>,
+    /// The new topic.
+    pub topic: Option<String>,
+    /// Take nothing new from now on. Cannot be undone.
+    pub archive: bool,
+}
+
+/// Make a role, or make it anew.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DefineRole {
+    /// Where.
+    pub space: SpaceId,
+    /// Which one: chosen by the caller, or the space's own id for everyone's.
+    pub role: RoleId,
+    /// What it is called.
+    pub name: String,
+    /// What it allows.
+    pub permissions: Permissions,
+    /// Higher ranks act on lower ones.
+    pub rank: u16,
+}
+
+/// Take a role away from everybody.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RemoveRole {
+    /// Where.
+    pub space: SpaceId,
+    /// Which one.
+    pub role: RoleId,
+}
+
+/// Make an invitation.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CreateInvite {
+    /// Into which space.
+    pub space: SpaceId,
+    /// How many may come.
+    pub max_uses: Option<u32>,
+    /// Until when.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// An invitation exists.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct InviteCreated {
+    /// The invitation.
+    pub invite: InviteId,
+    /// What people pass on: see [`crate::invite_code`].
+    pub code: String,
+    /// Where it was written.
+    pub position: Position,
+}
+
+/// Void an invitation.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RevokeInvite {
+    /// Of which space.
+    pub space: SpaceId,
+    /// Which one.
+    pub invite: InviteId,
+}
+
+/// Come in by an invitation.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AcceptInvite {
+    /// The space that the code names.
+    pub space: SpaceId,
+    /// SHA-256 of the code's secret part, hex.
+    pub digest: String,
+}
+
+/// Change a membership; absent fields stay.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ChangeMember {
+    /// Where.
+    pub space: SpaceId,
+    /// Whose.
+    pub account: AccountId,
+    /// All roles beside everyone's.
+    pub roles: Option<BTreeSet<RoleId>>,
+    /// May read but not post.
+    pub muted: Option<bool>,
+    /// Must stay out; `false` lifts a ban.
+    pub banned: Option<bool>,
+}
+
+/// Take a member out: oneself, or by right.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RemoveMember {
+    /// Where.
+    pub space: SpaceId,
+    /// Who.
+    pub account: AccountId,
+}
+
+/// Say something.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Post {
+    /// Where the room is.
+    pub space: SpaceId,
+    /// In which room.
+    pub room: RoomId,
+    /// What.
+    pub body: String,
+    /// Which message it answers.
+    pub reply_to: Option<MessageId>,
+}
+
+/// A message is stored.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Posted {
+    /// The message.
+    pub message: MessageId,
+    /// Where it was written.
+    pub position: Position,
+    /// Whether it had been stored before, by an earlier try of the same command.
+    pub duplicate: bool,
+}
+
+/// Ask what the caller may do in a space; writes nothing. The one place where doors learn it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct GetAccess {
+    /// Where.
+    pub space: SpaceId,
+}
+
+/// What an account may do in a space.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Access {
+    /// Whether the account is in.
+    pub joined: bool,
+    /// Allowed in the space as a whole; nothing when not in.
+    pub permissions: Permissions,
+    /// Rooms that the account may read, with what it may do in each.
+    pub rooms: Vec<(RoomId, Permissions)>,
+    /// Sequence of the space's last event that this is based on.
+    pub space_seq: u64,
+    /// Sequence of the membership's last event that this is based on; 0 if there is none.
+    pub member_seq: u64,
+}
+
+/// Done; where it was written.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Changed {
+    /// The last event.
+    pub position: Position,
+}
+
+commands! {
+    "create_space": CreateSpace => SpaceCreated,
+    "change_space": ChangeSpace => Changed,
+    "create_room": CreateRoom => RoomCreated,
+    "change_room": ChangeRoom => Changed,
+    "define_role": DefineRole => Changed,
+    "remove_role": RemoveRole => Changed,
+    "create_invite": CreateInvite => InviteCreated,
+    "revoke_invite": RevokeInvite => Changed,
+    "accept_invite": AcceptInvite => Changed,
+    "change_member": ChangeMember => Changed,
+    "remove_member": RemoveMember => Changed,
+    "post": Post => Posted,
+    "get_access": GetAccess => Access,
+}
+
+macro_rules! in_space {
+    ($($command:ty),+ $(,)?) => {$(
+        impl InSpace for $command {
+            fn space(&self) -> SpaceId {
+                self.space
+            }
+        }
+    )+};
+}
+
+in_space!(
+    CreateSpace, ChangeSpace, CreateRoom, ChangeRoom, DefineRole, RemoveRole, CreateInvite, RevokeInvite,
+    AcceptInvite, ChangeMember, RemoveMember, Post, GetAccess,
+);
