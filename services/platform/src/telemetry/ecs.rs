@@ -1,0 +1,1 @@
+//! Log lines as JSON objects in the Elastic Common Schema.
