@@ -2,10 +2,13 @@
 //! telemetry and an orderly life. No decision of the domain and no table of a read model belongs here.
 
 pub mod ambient;
+pub mod bus;
 pub mod config;
 pub mod contract;
 pub mod event_log;
 pub mod health;
+pub mod invite_code;
 pub mod lifecycle;
+pub mod nats;
 pub mod runtime;
 pub mod telemetry;

@@ -1,0 +1,63 @@
+//! The connection to NATS that every role holds.
+
+use std::time::Duration;
+
+use async_nats::{Client, ConnectOptions, Event};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::NatsConfig;
+
+/// Messages that one subscription may hold before it is told that it is too slow.
+const SUBSCRIPTION_CAPACITY: usize = 65_536;
+/// Longest wait between two tries to reach the server again.
+const MAX_BACKOFF: Duration = Duration::from_secs(1);
+
+/// Connects and stays connected: the client reaches for the server again for as long as it lives.
+/// Waits until the first connection stands, or `stop` is cancelled.
+///
+/// # Errors
+/// When `stop` came before the server could be reached.
+pub async fn connect(config: &NatsConfig, name: &str, stop: &CancellationToken) -> anyhow::Result<Client> {
+    for attempt in 0_u32.. {
+        let why = match options(config, name).connect(config.servers()).await {
+            Ok(client) => return Ok(client),
+            Err(error) => error,
+        };
+        // Said at the first try and then about every ten seconds.
+        if attempt % 10 == 0 {
+            tracing::warn!(error = %why, servers = ?config.servers(), "NATS cannot be reached yet");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(backoff(attempt as usize)) => {}
+            () = stop.cancelled() => anyhow::bail!("stopped before NATS could be reached: {why}"),
+        }
+    }
+    unreachable!("the tries do not end")
+}
+
+fn backoff(attempt: usize) -> Duration {
+    Duration::from_millis(20 << attempt.min(6)).min(MAX_BACKOFF)
+}
+
+fn options(config: &NatsConfig, name: &str) -> ConnectOptions {
+    let options = ConnectOptions::new()
+        .name(format!("veza-{name}"))
+        .subscription_capacity(SUBSCRIPTION_CAPACITY)
+        .connection_timeout(Duration::from_millis(config.connect_timeout_ms))
+        .request_timeout(Some(Duration::from_millis(config.request_timeout_ms)))
+        .reconnect_delay_callback(backoff)
+        .event_callback(|event| async move {
+            match event {
+                Event::Connected => tracing::info!("connected to NATS"),
+                Event::Disconnected => tracing::warn!("lost NATS; reaching for it again"),
+                Event::SlowConsumer(subscription) => {
+                    tracing::warn!(subscription, "a subscription was too slow and lost messages");
+                }
+                event => tracing::debug!(%event, "NATS client"),
+            }
+        });
+    if config.user.is_empty() {
+        return options;
+    }
+    options.user_and_password(config.user.clone(), config.password.expose().to_owned())
+}
