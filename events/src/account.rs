@@ -84,6 +84,8 @@ pub enum SessionEnd {
     TokenReused,
     /// The password was changed elsewhere.
     PasswordChanged,
+    /// It was the oldest of too many.
+    Displaced,
 }
 
 /// A session is over.

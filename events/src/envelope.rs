@@ -93,7 +93,9 @@ fn parsed<'a, T: std::str::FromStr>(
     get: &impl Fn(&'static str) -> Option<&'a str>,
     name: &'static str,
 ) -> Result<Option<T>, EnvelopeError> {
-    get(name).map(|text| text.parse().map_err(|_| EnvelopeError(name))).transpose()
+    get(name)
+        .map(|text| text.parse().map_err(|_| EnvelopeError(name)))
+        .transpose()
 }
 
 #[cfg(test)]
@@ -116,13 +118,21 @@ mod tests {
     #[test]
     fn an_envelope_reads_back_from_its_headers() {
         let headers = envelope().headers();
-        let get = |name| headers.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str());
+        let get = |name| {
+            headers
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| value.as_str())
+        };
         assert_eq!(Envelope::read(get).unwrap(), envelope());
     }
 
     #[test]
     fn a_missing_or_broken_header_is_named() {
         let missing = Envelope::read(|_| None).unwrap_err();
-        assert_eq!(missing.to_string(), "event header `ce-id` is missing or unreadable");
+        assert_eq!(
+            missing.to_string(),
+            "event header `ce-id` is missing or unreadable"
+        );
     }
 }

@@ -86,7 +86,11 @@ impl CommandId {
 
     /// When the client made the id, in milliseconds since 1970; `None` if it is no `UUIDv7`.
     pub fn unix_ms(self) -> Option<u64> {
-        let (seconds, nanoseconds) = self.0.get_timestamp().filter(|_| self.0.get_version_num() == 7)?.to_unix();
+        let (seconds, nanoseconds) = self
+            .0
+            .get_timestamp()
+            .filter(|_| self.0.get_version_num() == 7)?
+            .to_unix();
         Some(seconds * 1_000 + u64::from(nanoseconds / 1_000_000))
     }
 }
@@ -110,7 +114,10 @@ mod tests {
         let message: MessageId = command.derive(ACTOR, "message");
         assert_eq!(message, command.derive(ACTOR, "message"));
         assert_ne!(message.uuid(), command.derive::<Uuid>(ACTOR, "room"));
-        assert_ne!(message.uuid(), command.derive::<Uuid>(Uuid::from_u128(2), "message"));
+        assert_ne!(
+            message.uuid(),
+            command.derive::<Uuid>(Uuid::from_u128(2), "message")
+        );
         assert_eq!(message.uuid().get_version_num(), 7);
         assert_eq!(CommandId::new(message.uuid()).unix_ms(), command.unix_ms());
         assert_eq!(command.unix_ms(), Some(0x0189_0a5d_ac96));

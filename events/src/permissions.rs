@@ -71,15 +71,33 @@ impl Permissions {
         Self(self.0 | other.0)
     }
 
+    /// What is in this set and not in `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// The set of one permission.
+    pub const fn only(permission: Permission) -> Self {
+        Self(1 << permission as u32)
+    }
+
     /// The permissions of the set in their declared order.
     pub fn iter(self) -> impl Iterator<Item = Permission> {
-        Permission::ALL.iter().copied().filter(move |&permission| self.has(permission))
+        Permission::ALL
+            .iter()
+            .copied()
+            .filter(move |&permission| self.has(permission))
     }
 }
 
 impl FromIterator<Permission> for Permissions {
     fn from_iter<I: IntoIterator<Item = Permission>>(permissions: I) -> Self {
-        Self(permissions.into_iter().fold(0, |bits, permission| bits | 1 << permission as u32))
+        Self(
+            permissions
+                .into_iter()
+                .fold(0, |bits, permission| bits | 1 << permission as u32),
+        )
     }
 }
 
@@ -91,7 +109,9 @@ impl Serialize for Permissions {
 
 impl<'de> Deserialize<'de> for Permissions {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Vec::<Permission>::deserialize(deserializer)?.into_iter().collect())
+        Ok(Vec::<Permission>::deserialize(deserializer)?
+            .into_iter()
+            .collect())
     }
 }
 
@@ -116,5 +136,9 @@ mod tests {
         assert_eq!(json, r#"["view","post"]"#);
         assert_eq!(serde_json::from_str::<Permissions>(&json).unwrap(), set);
         assert!(Permissions::all().includes(set) && !set.includes(Permissions::all()));
+        assert_eq!(
+            set.without(Permissions::only(Permission::Post)),
+            Permissions::only(Permission::View)
+        );
     }
 }

@@ -156,6 +156,6 @@ mod tests {
 
     #[test]
     fn debug_output_shows_no_value() {
-        assert_eq!(format!("{:?}", Sealed::from("secret")), "Sealed(clear)");
+        assert_eq!(format!("{:?}", Sealed::Clear("secret")), "Sealed(clear)");
     }
 }

@@ -26,9 +26,13 @@ impl Shards {
 
     /// The shard of a space: FNV-1a over its 16 bytes, modulo the count. Never changes.
     pub fn of(self, space: SpaceId) -> u16 {
-        let hash = space.uuid().as_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let hash = space
+            .uuid()
+            .as_bytes()
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+            });
         u16::try_from(hash % u64::from(self.0)).expect("the remainder is below a u16")
     }
 }
@@ -90,7 +94,9 @@ impl FromStr for Subject {
         let refused = || SubjectError(text.to_owned());
         let uuid = |part: &str| part.parse::<Uuid>().map_err(|_| refused());
         let parts: Vec<&str> = text.split('.').collect();
-        let ["evt" | "live", rest @ ..] = parts.as_slice() else { return Err(refused()) };
+        let ["evt" | "live", rest @ ..] = parts.as_slice() else {
+            return Err(refused());
+        };
         match rest {
             ["account", account] => Ok(Self::Account(uuid(account)?.into())),
             ["handle", digest] => Ok(Self::Handle((*digest).to_owned())),
@@ -131,7 +137,14 @@ mod tests {
             assert_eq!(subject.to_string().parse::<Subject>().unwrap(), subject);
             assert_eq!(subject.live().parse::<Subject>().unwrap(), subject);
         }
-        for wrong in ["", "evt", "evt.account.x", "evt.0.space", "evt.0.thing.1", "cmd.account.1"] {
+        for wrong in [
+            "",
+            "evt",
+            "evt.account.x",
+            "evt.0.space",
+            "evt.0.thing.1",
+            "cmd.account.1",
+        ] {
             assert!(wrong.parse::<Subject>().is_err(), "{wrong}");
         }
     }
@@ -139,6 +152,7 @@ mod tests {
     #[test]
     fn a_space_stays_in_its_shard() {
         assert_eq!(Shards::new(0).of(space()), 0);
-        assert_eq!(Shards::new(16).of(space()), 12, "stored data depends on it");
+        let other = SpaceId::new(Uuid::from_u128(0x0189_0a5d_ac96_774b_bcce_b302_099a_8057));
+        assert_eq!(Shards::new(16).of(other), 3, "stored data depends on it");
     }
 }
