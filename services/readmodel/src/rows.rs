@@ -1,0 +1,225 @@
+//! What the queries answer: plain data in the types of the events. `seq` is the sequence of the last event
+//! that changed a row, within the row's stream.
+
+use serde::{Deserialize, Serialize};
+use veza_events::{
+    AccountId, InviteId, MessageId, Permissions, RoleId, RoomId, SessionId, SpaceId, Timestamp,
+    account::InstallationRole, member::Standing, space::RoomKind,
+};
+
+/// What anybody may know of an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The account.
+    pub id: AccountId,
+    /// The name others call it by; absent once the person's data key is gone.
+    pub handle: Option<String>,
+    /// The name shown; absent once the person's data key is gone.
+    pub display_name: Option<String>,
+    /// Last change.
+    pub seq: u64,
+}
+
+/// What only its owner may know of an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrivateAccount {
+    /// What anybody may know.
+    #[serde(flatten)]
+    pub account: Account,
+    /// Where it gets mail.
+    pub email: Option<String>,
+    /// Roles in the installation.
+    pub roles: Vec<InstallationRole>,
+    /// When it was made.
+    pub registered_at: Timestamp,
+}
+
+/// A signed-in device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The session.
+    pub id: SessionId,
+    /// How the device called itself.
+    pub device: Option<String>,
+    /// When it signed in.
+    pub started_at: Timestamp,
+    /// When it ends by itself; sessions past it are still listed until their end is recorded.
+    pub expires_at: Timestamp,
+    /// Last change.
+    pub seq: u64,
+}
+
+/// A space.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Space {
+    /// The space.
+    pub id: SpaceId,
+    /// What it is called.
+    pub name: String,
+    /// Who made it.
+    pub owner: AccountId,
+    /// When.
+    pub created_at: Timestamp,
+    /// Last change.
+    pub seq: u64,
+}
+
+/// A space that an account is in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinedSpace {
+    /// The space.
+    #[serde(flatten)]
+    pub space: Space,
+    /// The account's roles beside everyone's.
+    pub roles: Vec<RoleId>,
+    /// Whether it may only read.
+    pub muted: bool,
+    /// Since when it is in.
+    pub joined_at: Timestamp,
+}
+
+/// A role of a space.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Role {
+    /// The role; the id of the space for everyone's.
+    pub id: RoleId,
+    /// What it is called.
+    pub name: String,
+    /// What it allows.
+    pub permissions: Permissions,
+    /// Higher ranks act on lower ones.
+    pub rank: u16,
+    /// Last change.
+    pub seq: u64,
+}
+
+/// A room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Room {
+    /// The room.
+    pub id: RoomId,
+    /// In which space.
+    pub space: SpaceId,
+    /// What it is called.
+    pub name: String,
+    /// What it is about; empty for nothing.
+    pub topic: String,
+    /// What it is for.
+    pub kind: RoomKind,
+    /// Whether it takes nothing new.
+    pub archived: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Last change of the room itself.
+    pub seq: u64,
+    /// Last event of its timeline; 0 before the first.
+    pub head: u64,
+}
+
+/// A membership.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Who.
+    pub account: AccountId,
+    /// In or banned; who is out has no row.
+    pub standing: Standing,
+    /// Roles beside everyone's.
+    pub roles: Vec<RoleId>,
+    /// Whether it may only read.
+    pub muted: bool,
+    /// Since when the account is in; for a ban, since when it is banned.
+    pub joined_at: Timestamp,
+    /// The name others call it by.
+    pub handle: Option<String>,
+    /// The name shown.
+    pub display_name: Option<String>,
+    /// Last change of the membership.
+    pub seq: u64,
+}
+
+/// An invitation that has not been revoked; it may be used up or over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invite {
+    /// The invitation.
+    pub id: InviteId,
+    /// Who made it.
+    pub by: AccountId,
+    /// How many may come.
+    pub max_uses: Option<u32>,
+    /// How many of a limited number have come.
+    pub uses: u32,
+    /// Until when.
+    pub expires_at: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Last change.
+    pub seq: u64,
+}
+
+/// A message, with its author as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// The message.
+    pub id: MessageId,
+    /// Where it stands in the timeline.
+    pub seq: u64,
+    /// Who wrote it.
+    pub author: AccountId,
+    /// The author's handle.
+    pub author_handle: Option<String>,
+    /// The author's shown name.
+    pub author_display_name: Option<String>,
+    /// What it says; absent once the author's data key is gone.
+    pub body: Option<String>,
+    /// Which message it answers.
+    pub reply_to: Option<MessageId>,
+    /// When it was posted.
+    pub posted_at: Timestamp,
+}
+
+/// Which part of a timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Range {
+    /// The newest messages.
+    Latest,
+    /// The newest ones with a smaller sequence.
+    Before(u64),
+    /// The oldest ones with a greater sequence.
+    After(u64),
+}
+
+/// A stretch of a timeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeline {
+    /// In ascending order of sequence.
+    pub messages: Vec<Message>,
+    /// Whether there are more in the direction of the range (older for `Latest` and `Before`).
+    pub more: bool,
+    /// Last event of the whole timeline as of this answer: where a watcher goes on from.
+    pub head: u64,
+    /// Position of the stream that the answer is based on, at least.
+    pub as_of: u64,
+}
+
+/// Which part of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PageOf {
+    /// `next` of the part before; `None` for the first.
+    pub cursor: Option<String>,
+    /// At most so many, 1 to [`PageOf::MAX`]; other values are brought into that range.
+    pub limit: u16,
+}
+
+impl PageOf {
+    /// Most items of one answer.
+    pub const MAX: u16 = 200;
+}
+
+/// A part of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct List<T> {
+    /// In the order of the list.
+    pub items: Vec<T>,
+    /// Asks for the following part; `None` at the end.
+    pub next: Option<String>,
+}
