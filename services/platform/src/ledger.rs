@@ -16,7 +16,7 @@ use crate::{
     ambient,
     contract::{Caller, Command, Problem, ProblemKind},
     event_log::{AppendError, Appended, Draft, EventLog, Expect, Position, ReadError, Record},
-    keyring::{DataKey, Keyring},
+    keyring::{Aad, DataKey, Keyring},
     telemetry,
 };
 
@@ -175,7 +175,7 @@ impl Ledger {
         if let Some(key) = envelope.key
             && let Some(data_key) = self.keys.get(key).await.map_err(RecordError::Keys)?
         {
-            let data = associated_data(&envelope.kind, envelope.id, key);
+            let data = Aad::event(&envelope.kind, envelope.id, key);
             event.visit_sealed(&mut |field| field.open(&mut |text| data_key.open(&data, text)));
         }
         Ok(Recorded {
@@ -303,7 +303,7 @@ impl Ledger {
                 digest: key.as_ref().map(|(_, key)| key.digest(input)),
             };
             if let Some((id, key)) = &key {
-                let data = associated_data(&envelope.kind, envelope.id, *id);
+                let data = Aad::event(&envelope.kind, envelope.id, *id);
                 event.visit_sealed(&mut |field| field.seal(&mut |clear| key.seal(&data, clear)));
             }
             let payload = event.encode().map_err(|error| Problem::internal(&error))?;
@@ -424,11 +424,6 @@ fn digest_input<C: Command>(command: &C) -> Vec<u8> {
     input.push(0);
     serde_json::to_writer(&mut input, command).expect("commands are plain data");
     input
-}
-
-/// What seals are bound to, so that no sealed field can be moved to another event.
-fn associated_data(kind: &str, event: uuid::Uuid, key: KeyId) -> Vec<u8> {
-    format!("{kind}\n{event}\n{key}").into_bytes()
 }
 
 /// Random back-off before the next try, up to 5, 10, 20 … milliseconds.
