@@ -1,0 +1,192 @@
+//! SeaweedFS as an S3 server: one process with master, volume, filer and S3 gateway in it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::error::ServerError;
+use crate::process::{Launch, Process};
+use crate::tools::Tools;
+use crate::{delegate_to_process, folder, port, secret};
+
+const S3_SERVER: &str = "the S3 server";
+const USER: &str = "veza";
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+
+/// How it is started.
+#[derive(Debug, Clone, Default)]
+pub struct S3Options {
+    /// Folder for objects, keys and log; made if absent.
+    pub dir: PathBuf,
+    /// `None` takes a free port, and keeps it over restarts. The port 10,000 above is used as well.
+    pub port: Option<u16>,
+}
+
+/// An S3 server. It takes about three seconds to start: SeaweedFS waits that long for its own parts.
+#[derive(Debug)]
+pub struct S3 {
+    tools: Tools,
+    dir: PathBuf,
+    ports: Ports,
+    secret: String,
+    process: Process,
+}
+
+/// Each part also opens the port 10,000 above its own.
+#[derive(Debug, Clone, Copy)]
+struct Ports {
+    s3: u16,
+    master: u16,
+    volume: u16,
+    filer: u16,
+}
+
+impl S3 {
+    /// Starts it and waits until it answers.
+    pub async fn start(tools: &Tools, options: S3Options) -> Result<Self, ServerError> {
+        let dir = folder::create(&options.dir)?;
+        folder::create(&dir.join("data"))?;
+        let secret = secret::load_or_create(&dir.join("secret-key"))?;
+        let ports = Ports::choose(&dir, options.port)?;
+        let process = launch(tools, &dir, ports, &secret).await?;
+        Ok(Self {
+            tools: tools.clone(),
+            dir,
+            ports,
+            secret,
+            process,
+        })
+    }
+
+    /// `http://127.0.0.1:port`.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.s3)
+    }
+
+    /// The S3 port.
+    pub fn port(&self) -> u16 {
+        self.ports.s3
+    }
+
+    /// The key id to sign requests with.
+    pub fn access_key(&self) -> &str {
+        USER
+    }
+
+    /// The secret that belongs to [`S3::access_key`].
+    pub fn secret_key(&self) -> &str {
+        &self.secret
+    }
+
+    /// Starts it again on the same ports and data, stopping it first if it runs.
+    pub async fn restart(&mut self) -> Result<(), ServerError> {
+        if self.is_running() {
+            self.stop().await;
+        }
+        self.process = launch(&self.tools, &self.dir, self.ports, &self.secret).await?;
+        Ok(())
+    }
+}
+
+delegate_to_process!(S3);
+
+impl Ports {
+    /// Those of the last run, since the stored topology names them; new ones if there was none.
+    fn choose(dir: &Path, wanted: Option<u16>) -> Result<Self, ServerError> {
+        let path = dir.join("ports.json");
+        let stored: Value = std::fs::read_to_string(&path)
+            .ok()
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default();
+        let stored = |part: &str| stored[part].as_u64().and_then(|port| u16::try_from(port).ok());
+        let inner = |part: &str| stored(part).map_or_else(port::free_port_pair, Ok);
+        let ports = Self {
+            s3: wanted.map_or_else(|| inner("s3"), Ok)?,
+            master: inner("master")?,
+            volume: inner("volume")?,
+            filer: inner("filer")?,
+        };
+        let text =
+            json!({ "s3": ports.s3, "master": ports.master, "volume": ports.volume, "filer": ports.filer });
+        std::fs::write(&path, text.to_string()).map_err(ServerError::folder(path))?;
+        Ok(ports)
+    }
+
+    fn all(self) -> impl Iterator<Item = u16> {
+        [self.s3, self.master, self.volume, self.filer]
+            .into_iter()
+            .flat_map(|port| [port, port.saturating_add(10_000)])
+    }
+}
+
+async fn launch(tools: &Tools, dir: &Path, ports: Ports, secret: &str) -> Result<Process, ServerError> {
+    for port in ports.all() {
+        port::claim(S3_SERVER, Some(port))?;
+    }
+    let identity = json!({ "identities": [{
+        "name": USER,
+        "credentials": [{ "accessKey": USER, "secretKey": secret }],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }] });
+    secret::write_private(&dir.join("identities.json"), &identity.to_string())?;
+    // Without these keys its inner ports serve every object to every user of the machine.
+    let inner_key = secret::load_or_create(&dir.join("inner-key"))?;
+    let security: String = [
+        "jwt.signing",
+        "jwt.signing.read",
+        "jwt.filer_signing",
+        "jwt.filer_signing.read",
+    ]
+    .map(|section| format!("[{section}]\nkey = \"{inner_key}\"\n"))
+    .concat();
+    secret::write_private(&dir.join("security.toml"), &security)?;
+    let Ports {
+        s3,
+        master,
+        volume,
+        filer,
+    } = ports;
+    let args = format!(
+        "-logtostderr=true server -ip=127.0.0.1 -ip.bind=127.0.0.1 -dir=data -s3 -s3.config=identities.json \
+         -s3.port={s3} -master.port={master} -volume.port={volume} -filer.port={filer} -s3.port.iceberg=0 -s3.port.lance=0 \
+         -master.telemetry=false -master.volumeSizeLimitMB=1024 -volume.max=0 -volume.preStopSeconds=0 \
+         -s3.localSocket=s3.sock -filer.localSocket=filer.sock"
+    );
+    let launch = Launch {
+        server: S3_SERVER,
+        program: tools.weed()?.to_owned(),
+        args: args.split_whitespace().map(Into::into).collect(),
+        env: Vec::new(),
+        folder: dir.to_owned(),
+        log: dir.join("s3.log"),
+        run_as: None,
+        stop_signal: Signal::TERM,
+        // Asked to stop, it waits 15 s for streams among its own parts. All data is with the system by then.
+        stop_within: Duration::from_secs(1),
+    };
+    let process = Process::start(tools, launch).await?;
+    process.ready(|| answers(s3, process.pid())).await?;
+    Ok(process)
+}
+
+async fn answers(port: u16, pid: u32) -> Result<bool, ServerError> {
+    let ask = async {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").await?;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await?;
+        Ok::<_, std::io::Error>(&status[9..] == b"200")
+    };
+    let healthy = matches!(tokio::time::timeout(ANSWER_WITHIN, ask).await, Ok(Ok(true)));
+    match port::owner(port) {
+        Some(owner) if healthy && owner.pid != pid => Err(ServerError::NotOurs {
+            server: S3_SERVER,
+            port,
+        }),
+        _ => Ok(healthy),
+    }
+}
