@@ -9,7 +9,6 @@ pub mod event_log;
 pub mod health;
 pub mod invite_code;
 pub mod keyring;
-pub mod keyring;
 pub mod ledger;
 pub mod lifecycle;
 pub mod nats;
