@@ -1,0 +1,95 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Chat and live media on one replayable event log.
+#[derive(Debug, Parser)]
+#[command(name = "veza", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// Settings file (TOML); VEZA__SECTION__KEY variables go over it.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Folder of a local platform: its data, keys and settings.
+    #[arg(long, global = true, value_name = "DIR", default_value = ".veza/data", env = "VEZA_DATA_DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// Print one JSON document instead of text for people.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start the whole platform on this machine and stay until Ctrl-C.
+    Up(UpArgs),
+    /// Stop the platform that `up` started.
+    Down,
+    /// Say what of the platform runs and whether it is ready.
+    Status,
+    /// Look for what would keep Veza from running here, and say how to mend it.
+    Doctor,
+    /// Create streams, buckets, tables and keys on the configured servers.
+    Setup,
+    /// Show or check the settings.
+    Config {
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
+    /// Look at read models, or build them anew from the log.
+    Projection {
+        #[command(subcommand)]
+        action: ProjectionAction,
+    },
+    /// Measure this machine against references in the same run.
+    Bench(crate::bench::BenchArgs),
+    /// Run the public door: HTTP and WebSocket.
+    Gateway,
+    /// Run the accounts worker.
+    Accounts,
+    /// Run the chat worker.
+    Chat,
+    /// Run the projector.
+    Projector,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Port of the gateway.
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<u16>,
+    /// Fill a fresh platform with people, rooms and messages.
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) seed: Option<Seed>,
+    /// Log what happens inside as well, not only warnings.
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Seed {
+    /// Three people, two rooms and 2,000 messages.
+    Demo,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigAction {
+    /// Print the settings in force, with their documentation; secrets are hidden.
+    Show,
+    /// Say what is wrong or doubtful about them.
+    Check,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProjectionAction {
+    /// List projections with their positions.
+    Ls,
+    /// Show how far each is behind the log.
+    Lag,
+    /// Build the read models anew beside the serving ones, then switch.
+    Rebuild,
+    /// Try parked events again.
+    Retry,
+}

@@ -1,0 +1,8 @@
+//! The short commands: each looks at something or changes it once, and ends.
+
+pub(crate) mod config;
+pub(crate) mod doctor;
+pub(crate) mod down;
+pub(crate) mod projection;
+pub(crate) mod setup;
+pub(crate) mod status;

@@ -1,0 +1,57 @@
+//! `veza setup`: everything that must exist before a role can run. Safe to repeat, also side by side.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+use veza_events::Shards;
+use veza_platform::{
+    config::Config,
+    event_log::{EventLog, LogOptions, StreamsSpec},
+    keyring::Keks,
+};
+
+use crate::{cli::Cli, console::Console, roles};
+
+/// How long setup waits for servers that are still starting.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) async fn run(cli: &Cli, console: &Console) -> anyhow::Result<()> {
+    let config = roles::checked(roles::settings(cli)?)?;
+    let step = console.step("streams, tables and keys");
+    let stop = CancellationToken::new();
+    tokio::time::timeout(PATIENCE, apply(&config, &stop))
+        .await
+        .context("the servers did not answer within a minute")??;
+    step.done();
+    Ok(())
+}
+
+/// Creates streams, buckets, tables and keys; each is left as it is when it is there and right.
+pub(crate) async fn apply(config: &Config, stop: &CancellationToken) -> anyhow::Result<()> {
+    create_key(config.keys.kek_file.as_deref())?;
+    let tables = async {
+        veza_migrations::migrate(config.postgres.url.expose()).await.context("creating tables")
+    };
+    let streams = async {
+        let client = veza_platform::nats::connect(&config.nats, "setup", stop).await?;
+        let options = LogOptions {
+            shards: Shards::new(u16::try_from(config.nats.shards)?).count(),
+            replicas: u8::try_from(config.nats.replicas)?,
+            ..LogOptions::default()
+        };
+        let log = EventLog::connect(client, options);
+        log.apply(&StreamsSpec::builtin()).await.context("creating streams")
+    };
+    tokio::try_join!(tables, streams)?;
+    Ok(())
+}
+
+fn create_key(file: Option<&Path>) -> anyhow::Result<()> {
+    let file = file.context("keys.kek_file names no file; set it to where the key of all keys shall lie")?;
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    }
+    Keks::create_file(file).with_context(|| format!("creating {}", file.display()))?;
+    Ok(())
+}
