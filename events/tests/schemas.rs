@@ -1,3 +1,5 @@
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
+
 //! Wire names and shapes are storage: what was shipped must stay readable for ever.
 
 use std::{
