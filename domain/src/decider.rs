@@ -37,6 +37,44 @@ pub trait Reject: Display + std::fmt::Debug + Send + Sync + 'static {
 
     /// What a caller can do about it.
     fn kind(&self) -> RejectionKind;
+
+    /// The field of the request that is at fault, if it is one.
+    fn field(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+/// The state after a history.
+pub fn fold<'a, D: Decider>(history: impl IntoIterator<Item = &'a D::Event>) -> D::State
+where
+    D::Event: 'a,
+{
+    let mut state = D::State::default();
+    for event in history {
+        D::evolve(&mut state, event);
+    }
+    state
+}
+
+/// Decides several commands as one: each sees what the ones before it did, and one refusal refuses all.
+///
+/// # Errors
+/// The first refusal.
+pub fn decide_all<D: Decider>(
+    state: &D::State,
+    context: &D::Context<'_>,
+    commands: impl IntoIterator<Item = D::Command>,
+) -> Result<Vec<D::Event>, D::Rejection> {
+    let mut state = state.clone();
+    let mut events = Vec::new();
+    for command in commands {
+        let new = D::decide(&state, context, command)?;
+        for event in &new {
+            D::evolve(&mut state, event);
+        }
+        events.extend(new);
+    }
+    Ok(events)
 }
 
 /// What a caller can do about a refusal.

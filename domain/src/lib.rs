@@ -1,5 +1,18 @@
 //! The decisions of Veza. Pure: no clock, no randomness, no I/O, no log line. Facts in, facts out.
+//!
+//! One page per aggregate: what is known of it, what can be asked of it, why it may refuse, and how
+//! facts change what is known. Who loads the facts and stores the new ones is somebody else.
 
 mod decider;
 
-pub use decider::{Decider, Reject, RejectionKind};
+pub mod account;
+pub mod handle;
+pub mod member;
+pub mod names;
+pub mod room;
+pub mod space;
+
+pub use decider::{Decider, Reject, RejectionKind, decide_all, fold};
+
+#[cfg(test)]
+mod scenario;

@@ -1,0 +1,287 @@
+//! An account: who it is to the outside, how it signs in, where it is signed in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use veza_events::{
+    AccountId, Sealed, SessionId, Timestamp,
+    account::{
+        AccountEvent, InstallationRole, PasswordChanged, ProfileChanged, Registered, RoleGranted, SessionEnd,
+        SessionEnded, SessionStarted,
+    },
+};
+
+use crate::{
+    Decider, Reject, RejectionKind,
+    names::{self, NameFault},
+};
+
+#[cfg(test)]
+mod tests;
+
+/// Decides about one account.
+pub struct Account;
+
+/// What decisions look at. Names are not kept: nothing hangs on them, and they would lie open in memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountState {
+    /// The account, once there is one.
+    pub account: Option<AccountId>,
+    /// The hash of its password; `None` while it signs in by links only.
+    pub password: Option<Sealed<String>>,
+    /// What it is in the whole installation.
+    pub roles: BTreeSet<InstallationRole>,
+    /// Where it is signed in, and when each session ends by itself.
+    pub sessions: BTreeMap<SessionId, Timestamp>,
+}
+
+/// What else a decision looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct AccountContext {
+    /// Most sessions at once; the one that would end first gives way.
+    pub max_sessions: usize,
+}
+
+/// What can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccountCommand {
+    /// Make the account.
+    Register {
+        /// Its id.
+        account: AccountId,
+        /// As typed.
+        handle: String,
+        /// As typed.
+        email: String,
+        /// As typed; the handle when absent.
+        display_name: Option<String>,
+        /// Hash in PHC form.
+        password: Option<Sealed<String>>,
+    },
+    /// Show itself differently; absent fields stay.
+    ChangeProfile {
+        /// As typed.
+        display_name: Option<String>,
+    },
+    /// Sign in with another password. All sessions but one end.
+    ChangePassword {
+        /// Hash in PHC form.
+        password: Sealed<String>,
+        /// The session that goes on: the one that asked.
+        keep: Option<SessionId>,
+    },
+    /// Make it something in the whole installation.
+    GrantRole {
+        /// What.
+        role: InstallationRole,
+    },
+    /// Sign in on a device.
+    StartSession {
+        /// The new session.
+        session: SessionId,
+        /// How the device calls itself.
+        device: Option<String>,
+        /// When the session ends by itself.
+        expires_at: Timestamp,
+    },
+    /// Sign out on a device.
+    EndSession {
+        /// Which session.
+        session: SessionId,
+        /// Why.
+        reason: SessionEnd,
+    },
+}
+
+/// Why not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccountRejection {
+    /// The id is in use.
+    #[error("this account exists already")]
+    Exists,
+    /// There is no such account.
+    #[error("there is no such account")]
+    NotFound,
+    /// The handle cannot be one.
+    #[error("the handle {0}")]
+    Handle(NameFault),
+    /// The address cannot be one.
+    #[error("the e-mail address {0}")]
+    Email(NameFault),
+    /// The display name cannot be one.
+    #[error("the display name {0}")]
+    DisplayName(NameFault),
+    /// The account has no such session, or not any more.
+    #[error("there is no such session")]
+    SessionNotFound,
+}
+
+impl Reject for AccountRejection {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Exists => "account.exists",
+            Self::NotFound => "account.not_found",
+            Self::Handle(_) => "account.handle_invalid",
+            Self::Email(_) => "account.email_invalid",
+            Self::DisplayName(_) => "account.display_name_invalid",
+            Self::SessionNotFound => "session.not_found",
+        }
+    }
+
+    fn kind(&self) -> RejectionKind {
+        match self {
+            Self::Exists => RejectionKind::Conflict,
+            Self::NotFound | Self::SessionNotFound => RejectionKind::NotFound,
+            Self::Handle(_) | Self::Email(_) | Self::DisplayName(_) => RejectionKind::Invalid,
+        }
+    }
+
+    fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Handle(_) => Some("handle"),
+            Self::Email(_) => Some("email"),
+            Self::DisplayName(_) => Some("display_name"),
+            Self::Exists | Self::NotFound | Self::SessionNotFound => None,
+        }
+    }
+}
+
+impl Decider for Account {
+    type State = AccountState;
+    type Command = AccountCommand;
+    type Context<'a> = AccountContext;
+    type Event = AccountEvent;
+    type Rejection = AccountRejection;
+
+    fn decide(
+        state: &AccountState,
+        context: &AccountContext,
+        command: AccountCommand,
+    ) -> Result<Vec<AccountEvent>, AccountRejection> {
+        match (command, state.account) {
+            (AccountCommand::Register { .. }, Some(_)) => Err(AccountRejection::Exists),
+            (
+                AccountCommand::Register {
+                    account,
+                    handle,
+                    email,
+                    display_name,
+                    password,
+                },
+                None,
+            ) => {
+                let registered = register(account, &handle, &email, display_name.as_deref(), password)?;
+                Ok(vec![registered.into()])
+            }
+            (
+                AccountCommand::ChangeProfile { .. }
+                | AccountCommand::ChangePassword { .. }
+                | AccountCommand::GrantRole { .. }
+                | AccountCommand::StartSession { .. }
+                | AccountCommand::EndSession { .. },
+                None,
+            ) => Err(AccountRejection::NotFound),
+            (AccountCommand::ChangeProfile { display_name: None }, _) => Ok(vec![]),
+            (
+                AccountCommand::ChangeProfile {
+                    display_name: Some(name),
+                },
+                _,
+            ) => {
+                let name = names::shown(&name).map_err(AccountRejection::DisplayName)?;
+                Ok(vec![
+                    ProfileChanged {
+                        display_name: Some(name.into()),
+                    }
+                    .into(),
+                ])
+            }
+            (AccountCommand::ChangePassword { password, keep }, _) => {
+                let others = state.sessions.keys().filter(|&&session| Some(session) != keep);
+                let ends = others.map(|&session| end(session, SessionEnd::PasswordChanged));
+                Ok([PasswordChanged { password }.into()]
+                    .into_iter()
+                    .chain(ends)
+                    .collect())
+            }
+            (AccountCommand::GrantRole { role }, _) if state.roles.contains(&role) => Ok(vec![]),
+            (AccountCommand::GrantRole { role }, _) => Ok(vec![RoleGranted { role }.into()]),
+            (
+                AccountCommand::StartSession {
+                    session,
+                    device,
+                    expires_at,
+                },
+                _,
+            ) => {
+                let device = device.as_deref().and_then(names::device).map(Sealed::from);
+                let started = SessionStarted {
+                    session,
+                    device,
+                    expires_at,
+                };
+                let room_made =
+                    displaced(state, context.max_sessions).map(|old| end(old, SessionEnd::Displaced));
+                Ok(room_made.chain([started.into()]).collect())
+            }
+            (AccountCommand::EndSession { session, .. }, _) if !state.sessions.contains_key(&session) => {
+                Err(AccountRejection::SessionNotFound)
+            }
+            (AccountCommand::EndSession { session, reason }, _) => Ok(vec![end(session, reason)]),
+        }
+    }
+
+    fn evolve(state: &mut AccountState, event: &AccountEvent) {
+        match event {
+            AccountEvent::Registered(event) => {
+                state.account = Some(event.account);
+                state.password.clone_from(&event.password);
+            }
+            AccountEvent::ProfileChanged(_) => {}
+            AccountEvent::PasswordChanged(event) => state.password = Some(event.password.clone()),
+            AccountEvent::RoleGranted(event) => {
+                state.roles.insert(event.role);
+            }
+            AccountEvent::SessionStarted(event) => {
+                state.sessions.insert(event.session, event.expires_at);
+            }
+            AccountEvent::SessionEnded(event) => {
+                state.sessions.remove(&event.session);
+            }
+        }
+    }
+}
+
+fn register(
+    account: AccountId,
+    handle: &str,
+    email: &str,
+    display_name: Option<&str>,
+    password: Option<Sealed<String>>,
+) -> Result<Registered, AccountRejection> {
+    names::handle(handle).map_err(AccountRejection::Handle)?;
+    names::email(email).map_err(AccountRejection::Email)?;
+    let display_name = names::shown(display_name.unwrap_or(handle)).map_err(AccountRejection::DisplayName)?;
+    Ok(Registered {
+        account,
+        handle: handle.trim().into(),
+        email: email.trim().into(),
+        display_name: display_name.into(),
+        password,
+    })
+}
+
+/// The sessions that make room for one more: those that would end first, overdue ones among them.
+fn displaced(state: &AccountState, max: usize) -> impl Iterator<Item = SessionId> {
+    let mut by_end: Vec<_> = state
+        .sessions
+        .iter()
+        .map(|(&session, &end)| (end, session))
+        .collect();
+    by_end.sort_unstable();
+    let surplus = (by_end.len() + 1).saturating_sub(max.max(1));
+    by_end.into_iter().take(surplus).map(|(_, session)| session)
+}
+
+fn end(session: SessionId, reason: SessionEnd) -> AccountEvent {
+    SessionEnded { session, reason }.into()
+}

@@ -1,0 +1,293 @@
+//! One account's membership of one space. Every fact carries the whole membership after it, so that the
+//! last one is the state.
+
+use std::collections::BTreeSet;
+
+use veza_events::{
+    AccountId, Permission, Permissions, RoleId, Timestamp,
+    member::{
+        Banned, Joined, Left, MemberEvent, Membership, Muted, Removed, RolesChanged, Standing, Unbanned,
+        Unmuted,
+    },
+};
+
+use crate::{
+    Decider, Reject, RejectionKind,
+    space::{Rank, SpaceRejection, SpaceState},
+};
+
+#[cfg(test)]
+mod tests;
+
+/// Most roles that one member holds.
+pub const MAX_ROLES_HELD: usize = 50;
+
+/// Decides about one membership.
+pub struct Member;
+
+/// What else a decision looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct MemberContext<'a> {
+    /// The time.
+    pub now: Timestamp,
+    /// The space.
+    pub space: &'a SpaceState,
+    /// Whose membership it is.
+    pub account: AccountId,
+    /// Who asks.
+    pub actor: AccountId,
+    /// The membership of who asks.
+    pub actor_membership: &'a Membership,
+}
+
+/// What can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemberCommand {
+    /// Come in as the owner of a space that was just made.
+    Found,
+    /// Come in by an invitation.
+    Accept {
+        /// SHA-256 of the secret part of its code, hex.
+        digest: String,
+    },
+    /// Go, or show somebody the door.
+    Remove,
+    /// Give and take roles.
+    ChangeRoles {
+        /// All roles beside everyone's.
+        roles: BTreeSet<RoleId>,
+    },
+    /// Silence somebody, or let them speak again.
+    Mute {
+        /// Which of the two.
+        muted: bool,
+    },
+    /// Keep an account out, whether it is in or not; or lift that.
+    Ban {
+        /// Which of the two.
+        banned: bool,
+    },
+}
+
+/// Why not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MemberRejection {
+    /// What the space itself says: no such space, not allowed, a bad invitation, a rank too low.
+    #[error(transparent)]
+    Space(#[from] SpaceRejection),
+    /// The account is not in the space.
+    #[error("there is no such member")]
+    NotFound,
+    /// The account is in already.
+    #[error("you are a member already")]
+    AlreadyIn,
+    /// The account must stay out.
+    #[error("you are banned from this space")]
+    Banned,
+    /// Whose space it is stays as it is.
+    #[error("the owner cannot leave, and cannot be removed, muted or banned")]
+    OwnerStays,
+    /// More roles than one can hold.
+    #[error("a member holds at most {MAX_ROLES_HELD} roles")]
+    TooManyRoles,
+}
+
+impl Reject for MemberRejection {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Space(rejection) => rejection.code(),
+            Self::NotFound => "member.not_found",
+            Self::AlreadyIn => "member.already_in",
+            Self::Banned => "member.banned",
+            Self::OwnerStays => "member.owner_stays",
+            Self::TooManyRoles => "member.too_many_roles",
+        }
+    }
+
+    fn kind(&self) -> RejectionKind {
+        match self {
+            Self::Space(rejection) => rejection.kind(),
+            Self::NotFound => RejectionKind::NotFound,
+            Self::AlreadyIn | Self::OwnerStays => RejectionKind::Conflict,
+            Self::Banned => RejectionKind::Forbidden,
+            Self::TooManyRoles => RejectionKind::Limit,
+        }
+    }
+}
+
+type Decision = Result<Vec<MemberEvent>, MemberRejection>;
+
+/// The one fact of a decision: what, about whom, and the membership after it.
+macro_rules! fact {
+    ($event:ident, $context:expr, $after:expr $(, $field:ident)?) => {{
+        let MemberContext { space, account, actor: by, .. } = *$context;
+        let space = space.space.ok_or(SpaceRejection::NotFound)?;
+        Ok(vec![$event { space, account, by, membership: $after $(, $field)? }.into()])
+    }};
+}
+
+impl Decider for Member {
+    type State = Membership;
+    type Command = MemberCommand;
+    type Context<'a> = MemberContext<'a>;
+    type Event = MemberEvent;
+    type Rejection = MemberRejection;
+
+    fn decide(state: &Membership, context: &MemberContext<'_>, command: MemberCommand) -> Decision {
+        match command {
+            MemberCommand::Found => found(state, context),
+            MemberCommand::Accept { digest } => accept(state, context, &digest),
+            MemberCommand::Remove if context.actor == context.account => leave(state, context),
+            MemberCommand::Remove => {
+                acts_on(state, context, Permission::Remove)?;
+                is_in(state)?;
+                fact!(Removed, context, outside(state, Standing::Out))
+            }
+            MemberCommand::ChangeRoles { roles } => change_roles(state, context, roles),
+            MemberCommand::Mute { muted } => {
+                acts_on(state, context, Permission::Mute)?;
+                is_in(state)?;
+                let after = Membership {
+                    muted,
+                    ..state.clone()
+                };
+                match muted {
+                    _ if muted == state.muted => Ok(vec![]),
+                    true => fact!(Muted, context, after),
+                    false => fact!(Unmuted, context, after),
+                }
+            }
+            MemberCommand::Ban { banned } => {
+                acts_on(state, context, Permission::Ban)?;
+                match banned {
+                    _ if banned == (state.standing == Standing::Banned) => Ok(vec![]),
+                    true => fact!(Banned, context, outside(state, Standing::Banned)),
+                    false => fact!(Unbanned, context, outside(state, Standing::Out)),
+                }
+            }
+        }
+    }
+
+    fn evolve(state: &mut Membership, event: &MemberEvent) {
+        state.clone_from(event.membership());
+    }
+}
+
+fn found(state: &Membership, context: &MemberContext<'_>) -> Decision {
+    let invite = None;
+    match state.standing {
+        _ if !context.space.is_owner(context.account) => Err(SpaceRejection::NotFound.into()),
+        Standing::Joined => Err(MemberRejection::AlreadyIn),
+        Standing::Out | Standing::Banned => fact!(Joined, context, inside(state), invite),
+    }
+}
+
+fn accept(state: &Membership, context: &MemberContext<'_>, digest: &str) -> Decision {
+    // The invitation first: without a good one, nobody learns anything about the space.
+    let invite = context
+        .space
+        .usable_invite(digest, context.now)
+        .map(|(id, _)| Some(id))?;
+    match state.standing {
+        Standing::Joined => Err(MemberRejection::AlreadyIn),
+        Standing::Banned => Err(MemberRejection::Banned),
+        Standing::Out => fact!(Joined, context, inside(state), invite),
+    }
+}
+
+fn leave(state: &Membership, context: &MemberContext<'_>) -> Decision {
+    match state.standing {
+        Standing::Out | Standing::Banned => Err(SpaceRejection::NotFound.into()),
+        Standing::Joined if context.space.is_owner(context.account) => Err(MemberRejection::OwnerStays),
+        Standing::Joined => fact!(Left, context, outside(state, Standing::Out)),
+    }
+}
+
+fn change_roles(state: &Membership, context: &MemberContext<'_>, roles: BTreeSet<RoleId>) -> Decision {
+    let MemberContext {
+        space,
+        actor,
+        actor_membership,
+        ..
+    } = *context;
+    acts_on(state, context, Permission::ManageRoles)?;
+    is_in(state)?;
+    let mut given = Permissions::NONE;
+    for added in roles.difference(&state.roles) {
+        let role = space.roles.get(added).filter(|_| !space.is_everyone(*added));
+        let role = role.ok_or(SpaceRejection::RoleNotFound)?;
+        given = given.union(role.permissions);
+    }
+    let touched = roles
+        .symmetric_difference(&state.roles)
+        .filter_map(|role| space.roles.get(role));
+    let highest = touched.map(|role| role.rank).max().unwrap_or(0);
+    if space.rank(actor_membership, actor) <= Rank::Of(highest) {
+        return Err(SpaceRejection::RankTooLow.into());
+    }
+    if !space.permissions(actor_membership, actor).includes(given) {
+        return Err(SpaceRejection::NotYoursToGive.into());
+    }
+    if roles.len() > MAX_ROLES_HELD {
+        return Err(MemberRejection::TooManyRoles);
+    }
+    if roles == state.roles {
+        return Ok(vec![]);
+    }
+    fact!(
+        RolesChanged,
+        context,
+        Membership {
+            roles,
+            ..state.clone()
+        }
+    )
+}
+
+/// Whether who asks may do this to the member: by permission, and from a higher rank.
+fn acts_on(
+    state: &Membership,
+    context: &MemberContext<'_>,
+    permission: Permission,
+) -> Result<(), MemberRejection> {
+    let MemberContext {
+        space,
+        account,
+        actor,
+        actor_membership,
+        ..
+    } = *context;
+    space.requires(actor_membership, actor, permission)?;
+    if space.is_owner(account) {
+        return Err(MemberRejection::OwnerStays);
+    }
+    if space.rank(actor_membership, actor) <= space.rank(state, account) {
+        return Err(SpaceRejection::RankTooLow.into());
+    }
+    Ok(())
+}
+
+fn is_in(state: &Membership) -> Result<(), MemberRejection> {
+    if state.standing == Standing::Joined {
+        Ok(())
+    } else {
+        Err(MemberRejection::NotFound)
+    }
+}
+
+/// The membership of somebody who has just come in.
+fn inside(state: &Membership) -> Membership {
+    Membership {
+        standing: Standing::Joined,
+        ..state.clone()
+    }
+}
+
+/// The membership of somebody who is not in. Silence outlasts it, or it could be shaken off by leaving.
+fn outside(state: &Membership, standing: Standing) -> Membership {
+    Membership {
+        standing,
+        roles: BTreeSet::new(),
+        muted: state.muted,
+    }
+}

@@ -1,0 +1,198 @@
+//! The timeline of a room. Whether something may be said hangs on the space and on the author alone, so
+//! that nothing of the timeline has to be in memory to add to it.
+
+use veza_events::{
+    AccountId, MessageId, Permission, RoomId, SpaceId,
+    member::{Membership, Standing},
+    room::{MessagePosted, Opened, RoomEvent},
+};
+
+use crate::{Decider, Reject, RejectionKind, names, space::SpaceState};
+
+#[cfg(test)]
+mod tests;
+
+/// Decides about one timeline.
+pub struct Room;
+
+/// How long a message may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyLimit {
+    /// Most characters.
+    pub chars: usize,
+    /// Most bytes of UTF-8.
+    pub bytes: usize,
+}
+
+/// What else a decision looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct RoomContext<'a> {
+    /// The room.
+    pub room: RoomId,
+    /// The space that it belongs to.
+    pub space: &'a SpaceState,
+    /// Who asks.
+    pub actor: AccountId,
+    /// The membership of who asks.
+    pub membership: &'a Membership,
+    /// How long a message may be.
+    pub limit: BodyLimit,
+}
+
+/// What can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoomCommand {
+    /// Begin the timeline of a room that was just made in this space.
+    Open {
+        /// Which space.
+        space: SpaceId,
+    },
+    /// Say something.
+    Post {
+        /// The new message.
+        message: MessageId,
+        /// What.
+        body: String,
+        /// Which message it answers. Whether there is one is for readers to see: the timeline is not looked at.
+        reply_to: Option<MessageId>,
+    },
+}
+
+/// Why not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RoomRejection {
+    /// There is no such space, or none that the author may know of.
+    #[error("there is no such space")]
+    SpaceNotFound,
+    /// There is no such room, or none that the author may know of.
+    #[error("there is no such room")]
+    NotFound,
+    /// The room takes nothing new.
+    #[error("the room is archived, nothing can be posted any more")]
+    Archived,
+    /// The author must be silent.
+    #[error("you are muted in this space")]
+    Muted,
+    /// No role of the author allows it.
+    #[error("this needs the permission to post messages")]
+    NotAllowed,
+    /// Nothing that can be seen.
+    #[error("the message is empty")]
+    Empty,
+    /// More than fits.
+    #[error("the message is longer than {} characters or {} bytes", .0.chars, .0.bytes)]
+    TooLong(BodyLimit),
+    /// Not plain text.
+    #[error("the message has a control character in it")]
+    Control,
+}
+
+impl Reject for RoomRejection {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::SpaceNotFound => "space.not_found",
+            Self::NotFound => "room.not_found",
+            Self::Archived => "room.archived",
+            Self::Muted => "room.muted",
+            Self::NotAllowed => "room.not_allowed",
+            Self::Empty => "room.message_empty",
+            Self::TooLong(_) => "room.message_too_long",
+            Self::Control => "room.message_unreadable",
+        }
+    }
+
+    fn kind(&self) -> RejectionKind {
+        match self {
+            Self::SpaceNotFound | Self::NotFound => RejectionKind::NotFound,
+            Self::Archived => RejectionKind::Conflict,
+            Self::Muted | Self::NotAllowed => RejectionKind::Forbidden,
+            Self::Empty | Self::TooLong(_) | Self::Control => RejectionKind::Invalid,
+        }
+    }
+
+    fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Empty | Self::TooLong(_) | Self::Control => Some("body"),
+            Self::SpaceNotFound | Self::NotFound | Self::Archived | Self::Muted | Self::NotAllowed => None,
+        }
+    }
+}
+
+impl Decider for Room {
+    /// Nothing: see the top of this page.
+    type State = ();
+    type Command = RoomCommand;
+    type Context<'a> = RoomContext<'a>;
+    type Event = RoomEvent;
+    type Rejection = RoomRejection;
+
+    fn decide(
+        (): &(),
+        context: &RoomContext<'_>,
+        command: RoomCommand,
+    ) -> Result<Vec<RoomEvent>, RoomRejection> {
+        let (room, author) = (context.room, context.actor);
+        match command {
+            RoomCommand::Open { space } => Ok(vec![Opened { space, room }.into()]),
+            RoomCommand::Post {
+                message,
+                body,
+                reply_to,
+            } => {
+                let space = may_post(context)?;
+                may_be_said(&body, context.limit)?;
+                let body = body.into();
+                Ok(vec![
+                    MessagePosted {
+                        space,
+                        room,
+                        message,
+                        author,
+                        body,
+                        reply_to,
+                    }
+                    .into(),
+                ])
+            }
+        }
+    }
+
+    fn evolve((): &mut (), event: &RoomEvent) {
+        match event {
+            RoomEvent::Opened(_) | RoomEvent::MessagePosted(_) => {}
+        }
+    }
+}
+
+fn may_post(context: &RoomContext<'_>) -> Result<SpaceId, RoomRejection> {
+    let RoomContext {
+        room,
+        space,
+        actor,
+        membership,
+        ..
+    } = *context;
+    let allowed = space.room_permissions(room, membership, actor);
+    match space.space {
+        None => Err(RoomRejection::SpaceNotFound),
+        Some(_) if membership.standing != Standing::Joined => Err(RoomRejection::SpaceNotFound),
+        Some(_) if !allowed.has(Permission::View) => Err(RoomRejection::NotFound),
+        Some(_) if space.rooms.get(&room).is_some_and(|room| room.archived) => Err(RoomRejection::Archived),
+        Some(id) if allowed.has(Permission::Post) => Ok(id),
+        Some(_) if membership.muted => Err(RoomRejection::Muted),
+        Some(_) => Err(RoomRejection::NotAllowed),
+    }
+}
+
+fn may_be_said(body: &str, limit: BodyLimit) -> Result<(), RoomRejection> {
+    if names::is_blank(body) {
+        return Err(RoomRejection::Empty);
+    }
+    if body.len() > limit.bytes || body.chars().nth(limit.chars).is_some() {
+        return Err(RoomRejection::TooLong(limit));
+    }
+    if names::has_foreign_control(body) {
+        return Err(RoomRejection::Control);
+    }
+    Ok(())
+}

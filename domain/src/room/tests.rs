@@ -1,0 +1,149 @@
+use proptest::prelude::*;
+use uuid::Uuid;
+use veza_events::space::{RoomArchived, SpaceEvent};
+
+use super::*;
+use crate::{
+    fold,
+    scenario::{Outcome, given},
+    space::{
+        Preset, Space,
+        tests::{LEADER, LEADERS, MEMBER, OWNER, ROOM, SPACE, history, joined},
+    },
+};
+
+const LIMIT: BodyLimit = BodyLimit { chars: 10, bytes: 20 };
+
+fn space(preset: Preset, more: impl IntoIterator<Item = SpaceEvent>) -> SpaceState {
+    let history: Vec<_> = history(preset).into_iter().chain(more).collect();
+    fold::<Space>(&history)
+}
+
+fn post(body: &str) -> RoomCommand {
+    RoomCommand::Post {
+        message: Uuid::from_u128(50).into(),
+        body: body.into(),
+        reply_to: None,
+    }
+}
+
+fn say(space: &SpaceState, actor: AccountId, membership: &Membership, body: &str) -> Outcome<Room> {
+    let context = RoomContext {
+        room: ROOM,
+        space,
+        actor,
+        membership,
+        limit: LIMIT,
+    };
+    given::<Room>([]).when(&context, post(body))
+}
+
+fn posted(author: AccountId, body: &str) -> MessagePosted {
+    let message = Uuid::from_u128(50).into();
+    MessagePosted {
+        space: SPACE,
+        room: ROOM,
+        message,
+        author,
+        body: body.into(),
+        reply_to: None,
+    }
+}
+
+#[test]
+fn members_post_where_everybody_may() {
+    say(&space(Preset::Team, []), MEMBER, &joined(&[]), "hi").then([posted(MEMBER, "hi")]);
+}
+
+#[test]
+fn only_members_can_post() {
+    let space = space(Preset::Open, []);
+    let banned = Membership {
+        standing: Standing::Banned,
+        ..Membership::default()
+    };
+    say(&space, MEMBER, &Membership::default(), "hi").then_rejected("space.not_found");
+    say(&space, MEMBER, &banned, "hi").then_rejected("space.not_found");
+    say(&SpaceState::default(), OWNER, &joined(&[]), "hi").then_rejected("space.not_found");
+}
+
+#[test]
+fn leaders_post_announcements() {
+    let space = space(Preset::Announcement, []);
+    say(&space, MEMBER, &joined(&[]), "hi").then_rejected("room.not_allowed");
+    say(&space, LEADER, &joined(&[LEADERS]), "hi").then([posted(LEADER, "hi")]);
+}
+
+#[test]
+fn the_muted_are_told_so() {
+    let muted = Membership {
+        muted: true,
+        ..joined(&[LEADERS])
+    };
+    say(&space(Preset::Team, []), LEADER, &muted, "hi").then_rejected("room.muted");
+}
+
+#[test]
+fn a_room_that_one_may_not_see_is_not_there() {
+    let space = space(Preset::Private, []);
+    say(&space, MEMBER, &joined(&[]), "hi").then_rejected("room.not_found");
+    let elsewhere = RoomContext {
+        room: Uuid::nil().into(),
+        space: &space,
+        actor: OWNER,
+        membership: &joined(&[]),
+        limit: LIMIT,
+    };
+    given::<Room>([])
+        .when(&elsewhere, post("hi"))
+        .then_rejected("room.not_found");
+}
+
+#[test]
+fn not_even_the_owner_posts_in_an_archived_room() {
+    let space = space(Preset::Team, [RoomArchived { room: ROOM }.into()]);
+    say(&space, OWNER, &joined(&[]), "hi").then_rejected("room.archived");
+}
+
+#[test]
+fn a_message_says_something_that_fits() {
+    let space = space(Preset::Team, []);
+    for (body, code) in [
+        (" \n\u{200B}", "room.message_empty"),
+        ("", "room.message_empty"),
+        ("12345678901", "room.message_too_long"),
+        ("🧀🧀🧀🧀🧀🧀", "room.message_too_long"),
+        ("a\0b", "room.message_unreadable"),
+    ] {
+        say(&space, MEMBER, &joined(&[]), body).then_rejected(code);
+    }
+    say(&space, MEMBER, &joined(&[]), "\ta\r\nb ").then([posted(MEMBER, "\ta\r\nb ")]);
+}
+
+#[test]
+fn a_timeline_begins_without_being_asked_who() {
+    let context = RoomContext {
+        room: ROOM,
+        space: &SpaceState::default(),
+        actor: OWNER,
+        membership: &Membership::default(),
+        limit: LIMIT,
+    };
+    given::<Room>([])
+        .when(&context, RoomCommand::Open { space: SPACE })
+        .then([Opened {
+            space: SPACE,
+            room: ROOM,
+        }]);
+}
+
+proptest! {
+    #[test]
+    fn an_accepted_body_is_kept_as_it_is_and_fits(body in "\\PC{0,14}|[ -~\n]{0,14}") {
+        let space = space(Preset::Team, []);
+        if let Ok(events) = say(&space, MEMBER, &joined(&[]), &body).0 {
+            prop_assert_eq!(&events, &vec![posted(MEMBER, &body).into()]);
+            prop_assert!(body.chars().count() <= LIMIT.chars && body.len() <= LIMIT.bytes);
+        }
+    }
+}

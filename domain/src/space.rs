@@ -1,0 +1,379 @@
+//! The structure of a space: its name, roles, rooms and invitations. Who is in it is each member's own
+//! aggregate; what is said in it, each room's.
+
+use veza_events::{
+    AccountId, InviteId, Permission, Permissions, RoleId, RoomId, SpaceId, Timestamp,
+    member::Membership,
+    space::{
+        Changed, Created, InviteCreated, InviteRevoked, InviteUsed, RoleDefined, RoleRemoved, RoomArchived,
+        RoomChanged, RoomCreated, RoomKind, SpaceEvent,
+    },
+};
+
+use crate::{Decider, names};
+
+#[cfg(test)]
+mod properties;
+mod rejection;
+mod rights;
+mod state;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use rejection::SpaceRejection;
+pub use rights::{Preset, Rank};
+pub use state::{Invite, Role, Room, SpaceState};
+
+/// Most rooms of a space, archived ones included, since they stay readable.
+pub const MAX_ROOMS: usize = 500;
+/// Most roles of a space.
+pub const MAX_ROLES: usize = 250;
+/// Most roles that a space ever takes back. Their ids stay taken: members may still hold them.
+pub const MAX_REMOVED_ROLES: usize = 5_000;
+/// Most invitations of a space. Those that nobody can use any more make room for new ones.
+pub const MAX_INVITES: usize = 1_000;
+/// What the first room of a space is called.
+pub const FIRST_ROOM: &str = "general";
+
+/// Decides about one space.
+pub struct Space;
+
+/// What else a decision looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct SpaceContext<'a> {
+    /// The time.
+    pub now: Timestamp,
+    /// Who asks.
+    pub actor: AccountId,
+    /// The membership of who asks.
+    pub membership: &'a Membership,
+}
+
+/// What can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SpaceCommand {
+    /// Make the space, with a first room. Who asks will own it.
+    Create {
+        /// Its id.
+        space: SpaceId,
+        /// As typed.
+        name: String,
+        /// What its members may do at first.
+        preset: Preset,
+        /// The first room.
+        room: RoomId,
+    },
+    /// Change the space; absent fields stay.
+    Change {
+        /// As typed.
+        name: Option<String>,
+    },
+    /// Make a role, or make it anew.
+    DefineRole {
+        /// Which one; [`RoleId::everyone`] for the role that everybody holds.
+        role: RoleId,
+        /// As typed.
+        name: String,
+        /// What it allows.
+        permissions: Permissions,
+        /// Higher ranks act on lower ones.
+        rank: u16,
+    },
+    /// Take a role away from everybody.
+    RemoveRole {
+        /// Which one.
+        role: RoleId,
+    },
+    /// Add a room.
+    CreateRoom {
+        /// Its id.
+        room: RoomId,
+        /// As typed.
+        name: String,
+        /// What it is for.
+        kind: RoomKind,
+    },
+    /// Change a room; absent fields stay.
+    ChangeRoom {
+        /// Which one.
+        room: RoomId,
+        /// As typed.
+        name: Option<String>,
+        /// As typed; empty for none.
+        topic: Option<String>,
+        /// Take nothing new from now on, for ever.
+        archive: bool,
+    },
+    /// Make an invitation.
+    CreateInvite {
+        /// Its id.
+        invite: InviteId,
+        /// SHA-256 of the secret part of its code, hex.
+        digest: String,
+        /// How many may come.
+        max_uses: Option<u32>,
+        /// Until when.
+        expires_at: Option<Timestamp>,
+    },
+    /// Void an invitation.
+    RevokeInvite {
+        /// Which one.
+        invite: InviteId,
+    },
+    /// Count a use of an invitation by who asks, who is not in yet.
+    UseInvite {
+        /// SHA-256 of the secret part of its code, hex.
+        digest: String,
+    },
+}
+
+type Decision = Result<Vec<SpaceEvent>, SpaceRejection>;
+
+impl Decider for Space {
+    type State = SpaceState;
+    type Command = SpaceCommand;
+    type Context<'a> = SpaceContext<'a>;
+    type Event = SpaceEvent;
+    type Rejection = SpaceRejection;
+
+    fn decide(state: &SpaceState, context: &SpaceContext<'_>, command: SpaceCommand) -> Decision {
+        let needs = |permission| state.requires(context.membership, context.actor, permission);
+        match command {
+            SpaceCommand::Create {
+                space,
+                name,
+                preset,
+                room,
+            } => create(state, context, space, &name, preset, room),
+            SpaceCommand::Change { name } => {
+                needs(Permission::ManageSpace)?;
+                let name = name.as_deref().map(names::shown).transpose();
+                let name = name
+                    .map_err(SpaceRejection::Name)?
+                    .filter(|name| *name != state.name);
+                Ok(name
+                    .map(|name| Changed { name: Some(name) }.into())
+                    .into_iter()
+                    .collect())
+            }
+            SpaceCommand::DefineRole {
+                role,
+                name,
+                permissions,
+                rank,
+            } => {
+                needs(Permission::ManageRoles)?;
+                define_role(
+                    state,
+                    context,
+                    role,
+                    Role {
+                        name,
+                        permissions,
+                        rank,
+                    },
+                )
+            }
+            SpaceCommand::RemoveRole { role } => {
+                needs(Permission::ManageRoles)?;
+                remove_role(state, context, role)
+            }
+            SpaceCommand::CreateRoom { room, name, kind } => {
+                needs(Permission::ManageRooms)?;
+                create_room(state, room, &name, kind)
+            }
+            SpaceCommand::ChangeRoom {
+                room,
+                name,
+                topic,
+                archive,
+            } => {
+                state.requires_in_room(room, context.membership, context.actor, Permission::ManageRooms)?;
+                change_room(state, room, name.as_deref(), topic.as_deref(), archive)
+            }
+            SpaceCommand::CreateInvite {
+                invite,
+                digest,
+                max_uses,
+                expires_at,
+            } => {
+                needs(Permission::Invite)?;
+                let by = context.actor;
+                create_invite(
+                    state,
+                    context.now,
+                    InviteCreated {
+                        invite,
+                        digest,
+                        by,
+                        max_uses,
+                        expires_at,
+                    },
+                )
+            }
+            SpaceCommand::RevokeInvite { invite } => {
+                let mine = state
+                    .invites
+                    .get(&invite)
+                    .is_some_and(|invite| invite.by == context.actor);
+                needs(if mine {
+                    Permission::Invite
+                } else {
+                    Permission::ManageSpace
+                })?;
+                match state.invites.get(&invite) {
+                    None => Err(SpaceRejection::InviteNotFound),
+                    Some(_) => Ok(vec![InviteRevoked { invite }.into()]),
+                }
+            }
+            SpaceCommand::UseInvite { digest } => {
+                let (id, invite) = state.usable_invite(&digest, context.now)?;
+                let used = InviteUsed {
+                    invite: id,
+                    account: context.actor,
+                };
+                Ok(invite.max_uses.map(|_| used.into()).into_iter().collect())
+            }
+        }
+    }
+
+    fn evolve(state: &mut SpaceState, event: &SpaceEvent) {
+        state.apply(event);
+    }
+}
+
+fn create(
+    state: &SpaceState,
+    context: &SpaceContext<'_>,
+    space: SpaceId,
+    name: &str,
+    preset: Preset,
+    room: RoomId,
+) -> Decision {
+    if state.exists() {
+        return Err(SpaceRejection::Exists);
+    }
+    let name = names::shown(name).map_err(SpaceRejection::Name)?;
+    let created = Created {
+        space,
+        owner: context.actor,
+        name,
+        everyone: preset.everyone(),
+    };
+    let first = RoomCreated {
+        room,
+        name: FIRST_ROOM.into(),
+        kind: RoomKind::Text,
+    };
+    Ok(vec![created.into(), first.into()])
+}
+
+fn define_role(state: &SpaceState, context: &SpaceContext<'_>, role: RoleId, mut new: Role) -> Decision {
+    new.name = names::shown(&new.name).map_err(SpaceRejection::RoleName)?;
+    if state.is_everyone(role) && new.rank != 0 {
+        return Err(SpaceRejection::EveryoneFixed);
+    }
+    if state.removed_roles.contains(&role) {
+        return Err(SpaceRejection::RoleRemoved);
+    }
+    let old = state.roles.get(&role);
+    let highest = Rank::Of(old.map_or(new.rank, |old| old.rank.max(new.rank)));
+    if state.rank(context.membership, context.actor) <= highest {
+        return Err(SpaceRejection::RankTooLow);
+    }
+    let had = old.map_or(Permissions::NONE, |old| old.permissions);
+    let mine = state.permissions(context.membership, context.actor);
+    if !mine.includes(new.permissions.without(had)) {
+        return Err(SpaceRejection::NotYoursToGive);
+    }
+    if old.is_none() && state.roles.len() >= MAX_ROLES {
+        return Err(SpaceRejection::TooManyRoles);
+    }
+    if old == Some(&new) {
+        return Ok(vec![]);
+    }
+    let Role {
+        name,
+        permissions,
+        rank,
+    } = new;
+    Ok(vec![
+        RoleDefined {
+            role,
+            name,
+            permissions,
+            rank,
+        }
+        .into(),
+    ])
+}
+
+fn remove_role(state: &SpaceState, context: &SpaceContext<'_>, role: RoleId) -> Decision {
+    match state.roles.get(&role) {
+        None => Err(SpaceRejection::RoleNotFound),
+        Some(_) if state.is_everyone(role) => Err(SpaceRejection::EveryoneFixed),
+        Some(old) if state.rank(context.membership, context.actor) <= Rank::Of(old.rank) => {
+            Err(SpaceRejection::RankTooLow)
+        }
+        Some(_) if state.removed_roles.len() >= MAX_REMOVED_ROLES => Err(SpaceRejection::TooManyRoles),
+        Some(_) => Ok(vec![RoleRemoved { role }.into()]),
+    }
+}
+
+fn create_room(state: &SpaceState, room: RoomId, name: &str, kind: RoomKind) -> Decision {
+    let name = names::shown(name).map_err(SpaceRejection::RoomName)?;
+    if state.rooms.contains_key(&room) {
+        return Err(SpaceRejection::RoomExists);
+    }
+    if state.rooms.len() >= MAX_ROOMS {
+        return Err(SpaceRejection::TooManyRooms);
+    }
+    Ok(vec![RoomCreated { room, name, kind }.into()])
+}
+
+fn change_room(
+    state: &SpaceState,
+    room: RoomId,
+    name: Option<&str>,
+    topic: Option<&str>,
+    archive: bool,
+) -> Decision {
+    let old = state.rooms.get(&room).ok_or(SpaceRejection::RoomNotFound)?;
+    let name = name
+        .map(names::shown)
+        .transpose()
+        .map_err(SpaceRejection::RoomName)?;
+    let topic = topic
+        .map(names::topic)
+        .transpose()
+        .map_err(SpaceRejection::Topic)?;
+    let name = name.filter(|name| *name != old.name);
+    let topic = topic.filter(|topic| *topic != old.topic);
+    let any = name.is_some() || topic.is_some();
+    if old.archived && any {
+        return Err(SpaceRejection::RoomArchived);
+    }
+    let change = any.then(|| RoomChanged { room, name, topic }.into());
+    let archived = (archive && !old.archived).then(|| RoomArchived { room }.into());
+    Ok(change.into_iter().chain(archived).collect())
+}
+
+fn create_invite(state: &SpaceState, now: Timestamp, invite: InviteCreated) -> Decision {
+    if invite.max_uses == Some(0) {
+        return Err(SpaceRejection::InviteUses);
+    }
+    if invite.expires_at.is_some_and(|end| end <= now) {
+        return Err(SpaceRejection::InviteTime);
+    }
+    if state.invites.contains_key(&invite.invite) {
+        return Err(SpaceRejection::InviteExists);
+    }
+    let room_made = if state.invites.len() >= MAX_INVITES {
+        let dead = state.invites.iter().find(|(_, invite)| !invite.is_usable(now));
+        Some(*dead.ok_or(SpaceRejection::TooManyInvites)?.0)
+    } else {
+        None
+    };
+    let room_made = room_made.map(|invite| InviteRevoked { invite }.into());
+    Ok(room_made.into_iter().chain([invite.into()]).collect())
+}

@@ -1,0 +1,160 @@
+//! Why something cannot be done to a space.
+
+use veza_events::Permission;
+
+use crate::{Reject, RejectionKind, names::NameFault};
+
+/// Why not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpaceRejection {
+    /// There is no such space, or none that the caller may know of.
+    #[error("there is no such space")]
+    NotFound,
+    /// The id is in use.
+    #[error("this space exists already")]
+    Exists,
+    /// No role of the caller allows it.
+    #[error("this needs the permission to {}", deed(*.0))]
+    NotAllowed(Permission),
+    /// The name cannot be one.
+    #[error("the name of the space {0}")]
+    Name(NameFault),
+    /// There is no such room, or none that the caller may know of.
+    #[error("there is no such room")]
+    RoomNotFound,
+    /// The id is in use.
+    #[error("this room exists already")]
+    RoomExists,
+    /// The room takes nothing new.
+    #[error("the room is archived, it cannot be changed any more")]
+    RoomArchived,
+    /// The name cannot be one.
+    #[error("the name of the room {0}")]
+    RoomName(NameFault),
+    /// The topic cannot be one.
+    #[error("the topic {0}")]
+    Topic(NameFault),
+    /// As many rooms as a space can have.
+    #[error("the space has as many rooms as it can have ({max})", max = super::MAX_ROOMS)]
+    TooManyRooms,
+    /// There is no such role.
+    #[error("there is no such role")]
+    RoleNotFound,
+    /// The name cannot be one.
+    #[error("the name of the role {0}")]
+    RoleName(NameFault),
+    /// The role was removed; members that held it must not get it back unasked.
+    #[error("this role was removed, make one with another id")]
+    RoleRemoved,
+    /// The role that everybody holds has the lowest rank, and stays.
+    #[error("the role that everybody holds keeps rank 0 and cannot be removed")]
+    EveryoneFixed,
+    /// One acts only on lower ranks.
+    #[error("this takes a rank above it")]
+    RankTooLow,
+    /// Nobody gives what they do not have.
+    #[error("a permission that you do not have cannot be given by you")]
+    NotYoursToGive,
+    /// As many roles as a space can have.
+    #[error("the space has as many roles as it can have ({max})", max = super::MAX_ROLES)]
+    TooManyRoles,
+    /// There is no such invitation, or not any more.
+    #[error("there is no such invitation")]
+    InviteNotFound,
+    /// The id is in use.
+    #[error("this invitation exists already")]
+    InviteExists,
+    /// An invitation for nobody.
+    #[error("an invitation is for at least one")]
+    InviteUses,
+    /// An invitation that is over when it begins.
+    #[error("the end of the invitation has passed")]
+    InviteTime,
+    /// The invitation is past its time.
+    #[error("the invitation has expired")]
+    InviteExpired,
+    /// As many have come as may.
+    #[error("the invitation is used up")]
+    InviteUsedUp,
+    /// As many invitations as a space can have.
+    #[error("the space has as many invitations as it can have ({max})", max = super::MAX_INVITES)]
+    TooManyInvites,
+}
+
+impl Reject for SpaceRejection {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "space.not_found",
+            Self::Exists => "space.exists",
+            Self::NotAllowed(_) => "space.not_allowed",
+            Self::Name(_) => "space.name_invalid",
+            Self::RoomNotFound => "room.not_found",
+            Self::RoomExists => "room.exists",
+            Self::RoomArchived => "room.archived",
+            Self::RoomName(_) => "room.name_invalid",
+            Self::Topic(_) => "room.topic_invalid",
+            Self::TooManyRooms => "space.too_many_rooms",
+            Self::RoleNotFound => "role.not_found",
+            Self::RoleName(_) => "role.name_invalid",
+            Self::RoleRemoved => "role.removed",
+            Self::EveryoneFixed => "role.everyone_fixed",
+            Self::RankTooLow => "role.rank_too_low",
+            Self::NotYoursToGive => "role.not_yours_to_give",
+            Self::TooManyRoles => "space.too_many_roles",
+            Self::InviteNotFound => "invite.not_found",
+            Self::InviteExists => "invite.exists",
+            Self::InviteUses => "invite.max_uses_invalid",
+            Self::InviteTime => "invite.expires_at_invalid",
+            Self::InviteExpired => "invite.expired",
+            Self::InviteUsedUp => "invite.used_up",
+            Self::TooManyInvites => "space.too_many_invites",
+        }
+    }
+
+    fn kind(&self) -> RejectionKind {
+        match self {
+            Self::NotFound | Self::RoomNotFound | Self::RoleNotFound | Self::InviteNotFound => {
+                RejectionKind::NotFound
+            }
+            Self::Exists
+            | Self::RoomExists
+            | Self::RoomArchived
+            | Self::InviteExists
+            | Self::EveryoneFixed => RejectionKind::Conflict,
+            Self::NotAllowed(_) | Self::RankTooLow | Self::NotYoursToGive => RejectionKind::Forbidden,
+            Self::Name(_)
+            | Self::RoomName(_)
+            | Self::Topic(_)
+            | Self::RoleName(_)
+            | Self::InviteUses
+            | Self::InviteTime => RejectionKind::Invalid,
+            Self::RoleRemoved | Self::InviteExpired | Self::InviteUsedUp => RejectionKind::Gone,
+            Self::TooManyRooms | Self::TooManyRoles | Self::TooManyInvites => RejectionKind::Limit,
+        }
+    }
+
+    fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Name(_) | Self::RoomName(_) | Self::RoleName(_) => Some("name"),
+            Self::Topic(_) => Some("topic"),
+            Self::InviteUses => Some("max_uses"),
+            Self::InviteTime => Some("expires_at"),
+            _ => None,
+        }
+    }
+}
+
+/// What a permission lets one do, after "to".
+pub(crate) fn deed(permission: Permission) -> &'static str {
+    match permission {
+        Permission::View => "see it",
+        Permission::Post => "post messages",
+        Permission::Invite => "invite others",
+        Permission::ManageRooms => "manage rooms",
+        Permission::Mute => "mute members",
+        Permission::Remove => "remove members",
+        Permission::Ban => "ban accounts",
+        Permission::ManageRoles => "manage roles",
+        Permission::ManageSpace => "manage the space",
+    }
+}

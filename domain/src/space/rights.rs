@@ -1,0 +1,188 @@
+//! Who may do what in a space: the one place where roles become permissions.
+
+use veza_events::{
+    AccountId, Permission, Permissions, RoleId, RoomId,
+    member::{Membership, Standing},
+};
+
+use super::{Role, SpaceRejection, SpaceState};
+
+/// What members of a new space may do at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    /// Everyone posts and invites.
+    Open,
+    /// Everyone posts; leaders invite.
+    Team,
+    /// Everyone reads; leaders post.
+    Announcement,
+    /// Nobody sees anything without a role.
+    Private,
+}
+
+impl Preset {
+    /// What the role that everybody holds allows.
+    pub fn everyone(self) -> Permissions {
+        use Permission::{Invite, Post, View};
+        match self {
+            Self::Open => [View, Post, Invite].into_iter().collect(),
+            Self::Team => [View, Post].into_iter().collect(),
+            Self::Announcement => Permissions::only(View),
+            Self::Private => Permissions::NONE,
+        }
+    }
+}
+
+/// How high an account stands in a space: it acts only on lower ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// The highest of its roles; 0 without any, and for accounts that are not in.
+    Of(u16),
+    /// Above all others.
+    Owner,
+}
+
+impl SpaceState {
+    /// Whether the space is this account's.
+    pub fn is_owner(&self, account: AccountId) -> bool {
+        self.owner == Some(account)
+    }
+
+    /// How high an account stands.
+    pub fn rank(&self, membership: &Membership, account: AccountId) -> Rank {
+        if self.is_owner(account) {
+            return Rank::Owner;
+        }
+        Rank::Of(self.held(membership).map(|role| role.rank).max().unwrap_or(0))
+    }
+
+    /// What an account may do in the space as a whole. Who is not in may nothing; the owner may everything.
+    pub fn permissions(&self, membership: &Membership, account: AccountId) -> Permissions {
+        if membership.standing != Standing::Joined {
+            return Permissions::NONE;
+        }
+        if self.is_owner(account) {
+            return Permissions::all();
+        }
+        let allowed = self
+            .held(membership)
+            .map(|role| role.permissions)
+            .fold(Permissions::NONE, Permissions::union);
+        if membership.muted {
+            allowed.without(Permissions::only(Permission::Post))
+        } else {
+            allowed
+        }
+    }
+
+    /// What an account may do in one room. Who cannot see a room may nothing there; nobody posts in an
+    /// archived one.
+    pub fn room_permissions(&self, room: RoomId, membership: &Membership, account: AccountId) -> Permissions {
+        let Some(room) = self.rooms.get(&room) else {
+            return Permissions::NONE;
+        };
+        let allowed = self.permissions(membership, account);
+        if !allowed.has(Permission::View) {
+            return Permissions::NONE;
+        }
+        if room.archived {
+            allowed.without(Permissions::only(Permission::Post))
+        } else {
+            allowed
+        }
+    }
+
+    /// Refuses who may not. To those who are not in, the space does not exist.
+    ///
+    /// # Errors
+    /// `space.not_found`, `space.not_allowed`.
+    pub fn requires(
+        &self,
+        membership: &Membership,
+        account: AccountId,
+        permission: Permission,
+    ) -> Result<(), SpaceRejection> {
+        if !self.exists() || membership.standing != Standing::Joined {
+            return Err(SpaceRejection::NotFound);
+        }
+        if self.permissions(membership, account).has(permission) {
+            Ok(())
+        } else {
+            Err(SpaceRejection::NotAllowed(permission))
+        }
+    }
+
+    /// Refuses who may not in a room. To those who cannot see it, the room does not exist.
+    ///
+    /// # Errors
+    /// `space.not_found`, `room.not_found`, `space.not_allowed`.
+    pub fn requires_in_room(
+        &self,
+        room: RoomId,
+        membership: &Membership,
+        account: AccountId,
+        permission: Permission,
+    ) -> Result<(), SpaceRejection> {
+        if !self.exists() || membership.standing != Standing::Joined {
+            return Err(SpaceRejection::NotFound);
+        }
+        let allowed = self.room_permissions(room, membership, account);
+        if !allowed.has(Permission::View) {
+            return Err(SpaceRejection::RoomNotFound);
+        }
+        if allowed.has(permission) {
+            Ok(())
+        } else {
+            Err(SpaceRejection::NotAllowed(permission))
+        }
+    }
+
+    /// The roles that a member holds. Those that were removed are passed over.
+    fn held(&self, membership: &Membership) -> impl Iterator<Item = &Role> {
+        let everyone = self.space.map(RoleId::everyone);
+        everyone
+            .into_iter()
+            .chain(membership.roles.iter().copied())
+            .filter_map(|role| self.roles.get(&role))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+    use veza_events::space::RoomArchived;
+
+    use super::super::{Space, tests::*};
+    use super::*;
+    use crate::fold;
+
+    #[test]
+    fn presets_say_what_everybody_may_do() {
+        use Permission::{Invite, Post, View};
+        let allowed = |preset| fold::<Space>(&created(preset)).room_permissions(ROOM, &joined(&[]), MEMBER);
+        assert_eq!(allowed(Preset::Open), set(&[View, Post, Invite]));
+        assert_eq!(allowed(Preset::Team), set(&[View, Post]));
+        assert_eq!(allowed(Preset::Announcement), set(&[View]));
+        assert_eq!(allowed(Preset::Private), Permissions::NONE);
+    }
+
+    #[test]
+    fn silence_and_archives_take_posting_away() {
+        let open = space().0;
+        let muted = Membership {
+            muted: true,
+            ..joined(&[LEADERS])
+        };
+        assert!(!open.room_permissions(ROOM, &muted, LEADER).has(Permission::Post));
+        assert!(open.room_permissions(ROOM, &muted, LEADER).has(Permission::View));
+        let closed = space_with([RoomArchived { room: ROOM }.into()]).0;
+        assert_eq!(
+            closed.room_permissions(ROOM, &joined(&[]), OWNER),
+            Permissions::all().without(set(&[Permission::Post]))
+        );
+        assert_eq!(
+            open.room_permissions(Uuid::nil().into(), &joined(&[]), OWNER),
+            Permissions::NONE
+        );
+    }
+}
