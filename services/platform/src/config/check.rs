@@ -1,6 +1,11 @@
 //! What single values cannot show: settings that contradict each other or the profile.
 
-use super::Config;
+use std::net::IpAddr;
+
+use http::Uri;
+use tracing_subscriber::EnvFilter;
+
+use super::{Config, Profile, REDACTED};
 
 /// How bad a [`Finding`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +27,408 @@ pub struct Finding {
     pub message: String,
 }
 
-pub(super) fn check(_config: &Config) -> Vec<Finding> {
-    Vec::new()
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let severity = match self.severity {
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        write!(f, "{severity}: `{}` {}", self.key, self.message)
+    }
+}
+
+/// Passwords that stand in examples, and so in the lists of those who try them.
+const PLACEHOLDERS: [&str; 10] = [
+    "admin",
+    "changeme",
+    "change-me",
+    "example",
+    "minioadmin",
+    "password",
+    "postgres",
+    "secret",
+    "test",
+    "veza",
+];
+/// Least memory of a password hash in production (OWASP Password Storage Cheat Sheet, argon2id).
+const LEAST_HASH_MEMORY_KIB: u32 = 19_456;
+/// What a message costs in a frame besides its text: ids, kind, escapes.
+const FRAME_OVERHEAD_BYTES: usize = 2_048;
+
+pub(super) fn check(config: &Config) -> Vec<Finding> {
+    let mut findings = Findings {
+        list: Vec::new(),
+        production: config.profile == Profile::Production,
+    };
+    findings.servers(config);
+    findings.secrets(config);
+    findings.door(config);
+    findings.sizes(config);
+    findings.times(config);
+    findings.telemetry(config);
+    findings.list
+}
+
+struct Findings {
+    list: Vec<Finding>,
+    production: bool,
+}
+
+impl Findings {
+    fn error(&mut self, wrong: bool, key: &'static str, message: &str) {
+        self.add(wrong, Severity::Error, key, message);
+    }
+
+    fn warn(&mut self, doubtful: bool, key: &'static str, message: &str) {
+        self.add(doubtful, Severity::Warning, key, message);
+    }
+
+    fn add(&mut self, found: bool, severity: Severity, key: &'static str, message: &str) {
+        if found {
+            self.list.push(Finding {
+                severity,
+                key,
+                message: message.to_owned(),
+            });
+        }
+    }
+
+    fn servers(&mut self, config: &Config) {
+        let servers = config.nats.servers();
+        let nats = |url: &String| scheme_is(url, &["nats", "tls", "ws", "wss"]);
+        self.error(
+            servers.is_empty() || !servers.iter().all(nats),
+            "nats.url",
+            "must be addresses like nats://host:4222",
+        );
+        self.warn(
+            config.nats.replicas % 2 == 0,
+            "nats.replicas",
+            "is even: the log survives no more failures than with one copy less",
+        );
+        let postgres = config.postgres.url.expose();
+        self.error(
+            !scheme_is(postgres, &["postgres", "postgresql"]),
+            "postgres.url",
+            "must be an address like postgres://user:password@host:5432/database",
+        );
+        let redis = config.redis.url.expose();
+        let schemes = [
+            "redis",
+            "rediss",
+            "redis-sentinel",
+            "rediss-sentinel",
+            "redis-cluster",
+            "rediss-cluster",
+        ];
+        self.error(
+            !scheme_is(redis, &schemes),
+            "redis.url",
+            "must be an address like redis://host:6379",
+        );
+        self.error(
+            !scheme_is(&config.s3.endpoint, &["http", "https"]),
+            "s3.endpoint",
+            "must be an address like https://host",
+        );
+        let exposed =
+            |url: &str| !url.starts_with("tls://") && !url.starts_with("wss://") && !is_loopback(url);
+        self.warn(
+            self.production && servers.iter().any(|url| exposed(url)),
+            "nats.url",
+            "leaves this machine without TLS: use tls:// unless the network is private",
+        );
+    }
+
+    fn secrets(&mut self, config: &Config) {
+        let given = [
+            ("nats.password", Some(config.nats.password.expose())),
+            ("nats.url", config.nats.url.password()),
+            ("postgres.url", config.postgres.url.password()),
+            ("redis.url", config.redis.url.password()),
+            ("s3.access_key", Some(config.s3.access_key.expose())),
+            ("s3.secret_key", Some(config.s3.secret_key.expose())),
+        ];
+        for (key, secret) in given {
+            let Some(secret) = secret else { continue };
+            let shown = secret == REDACTED || secret == "***";
+            self.error(
+                shown,
+                key,
+                "was copied from shown settings, where the secret is left out",
+            );
+            let placeholder = PLACEHOLDERS.contains(&secret.to_lowercase().as_str());
+            self.error(
+                self.production && placeholder,
+                key,
+                "is a placeholder: make a password of your own",
+            );
+        }
+        self.error(
+            self.production && config.keys.kek_file.is_none(),
+            "keys.kek_file",
+            "must name the file with the key that seals personal data (`veza setup` makes one)",
+        );
+        self.error(
+            !config.nats.password.is_empty() && config.nats.user.is_empty(),
+            "nats.user",
+            "is missing beside nats.password",
+        );
+        let hashes = &config.accounts;
+        self.error(
+            self.production && hashes.argon2_memory_kib < LEAST_HASH_MEMORY_KIB,
+            "accounts.argon2_memory_kib",
+            "is too little to keep stolen hashes safe: at least 19456",
+        );
+    }
+
+    fn door(&mut self, config: &Config) {
+        let gateway = &config.gateway;
+        self.error(
+            !is_listen(&gateway.listen),
+            "gateway.listen",
+            "must be an address and port like 0.0.0.0:8080",
+        );
+        self.error(
+            !is_origin(&gateway.public_url),
+            "gateway.public_url",
+            "must be an address like https://chat.example.org, without a path",
+        );
+        self.error(
+            self.production && gateway.public_url.starts_with("http://") && !is_loopback(&gateway.public_url),
+            "gateway.public_url",
+            "must be https:// where others than this machine come",
+        );
+        self.error(
+            !gateway.allowed_origins.iter().all(|origin| is_origin(origin)),
+            "gateway.allowed_origins",
+            "must be origins like https://chat.example.org, without a path or `*`",
+        );
+        self.error(
+            !gateway.trusted_proxies.iter().all(|network| is_network(network)),
+            "gateway.trusted_proxies",
+            "must be addresses or networks like 10.0.0.0/8",
+        );
+        self.error(
+            gateway
+                .trusted_proxies
+                .iter()
+                .any(|network| network.ends_with("/0")),
+            "gateway.trusted_proxies",
+            "trusts everyone, so that anyone can choose the address they seem to come from",
+        );
+        self.error(
+            gateway.tls_cert_file.is_some() != gateway.tls_key_file.is_some(),
+            "gateway.tls_cert_file",
+            "and gateway.tls_key_file come together or not at all",
+        );
+    }
+
+    fn sizes(&mut self, config: &Config) {
+        let (realtime, chat) = (&config.realtime, &config.chat);
+        let largest = chat.max_message_bytes + FRAME_OVERHEAD_BYTES;
+        self.error(
+            realtime.max_frame_bytes < largest,
+            "realtime.max_frame_bytes",
+            "is too small for the longest message (chat.max_message_bytes and 2 KiB around it)",
+        );
+        self.error(
+            config.gateway.max_body_bytes < largest,
+            "gateway.max_body_bytes",
+            "is too small for the longest message (chat.max_message_bytes and 2 KiB around it)",
+        );
+        self.error(
+            realtime.lag_queue_bytes > realtime.max_queue_bytes,
+            "realtime.lag_queue_bytes",
+            "must not be above realtime.max_queue_bytes",
+        );
+        self.warn(
+            chat.max_message_bytes < chat.max_message_chars,
+            "chat.max_message_bytes",
+            "is below chat.max_message_chars, which can then never be reached",
+        );
+    }
+
+    fn times(&mut self, config: &Config) {
+        let accounts = &config.accounts;
+        self.error(
+            accounts.access_token_ttl_s >= accounts.refresh_token_ttl_s,
+            "accounts.access_token_ttl_s",
+            "must be shorter than accounts.refresh_token_ttl_s",
+        );
+        self.warn(
+            accounts.access_token_ttl_s > 900,
+            "accounts.access_token_ttl_s",
+            "is long: a copied token works until then where revocation is not looked at",
+        );
+        self.warn(
+            accounts.key_rotation_s < 2 * accounts.access_token_ttl_s,
+            "accounts.key_rotation_s",
+            "is so short that tokens outlive the key that signed them",
+        );
+        self.warn(
+            config.lifecycle.drain_timeout_ms < config.gateway.command_timeout_ms,
+            "lifecycle.drain_timeout_ms",
+            "is shorter than gateway.command_timeout_ms: a stop can cut off an answer",
+        );
+        self.error(
+            config.projector.retry_delay_ms > config.projector.max_retry_delay_ms,
+            "projector.retry_delay_ms",
+            "must not be above projector.max_retry_delay_ms",
+        );
+    }
+
+    fn telemetry(&mut self, config: &Config) {
+        let telemetry = &config.telemetry;
+        self.error(
+            EnvFilter::try_new(&telemetry.log_filter).is_err(),
+            "telemetry.log_filter",
+            "must be a level, or levels per module like info,veza_chat=debug",
+        );
+        self.error(
+            telemetry
+                .otlp_endpoint
+                .as_ref()
+                .is_some_and(|url| !scheme_is(url, &["http"])),
+            "telemetry.otlp_endpoint",
+            "must be an address like http://collector:4317 (a collector beside this process adds TLS)",
+        );
+        self.error(
+            !is_listen(&telemetry.ops_listen),
+            "telemetry.ops_listen",
+            "must be an address and port like 127.0.0.1:9464",
+        );
+    }
+}
+
+fn scheme_is(url: &str, schemes: &[&str]) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return false;
+    };
+    schemes.contains(&scheme) && !rest.is_empty()
+}
+
+fn is_loopback(url: &str) -> bool {
+    let host = url
+        .parse::<Uri>()
+        .ok()
+        .and_then(|uri| uri.host().map(str::to_owned))
+        .unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+fn is_origin(text: &str) -> bool {
+    let Ok(uri) = text.parse::<Uri>() else {
+        return false;
+    };
+    let bare = uri.path_and_query().is_none_or(|path| path == "/") && !text.ends_with('/');
+    bare && uri.host().is_some_and(|host| !host.contains('*')) && scheme_is(text, &["http", "https"])
+}
+
+fn is_listen(text: &str) -> bool {
+    text.rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}
+
+fn is_network(text: &str) -> bool {
+    let (address, bits) = text
+        .split_once('/')
+        .map_or((text, None), |(address, bits)| (address, Some(bits)));
+    let Ok(address) = address.parse::<IpAddr>() else {
+        return false;
+    };
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    bits.is_none_or(|bits| bits.parse::<u8>().is_ok_and(|bits| bits <= most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Secret, ServiceUrl};
+
+    /// The settings that `change` makes of a sound production installation, judged.
+    fn found(change: impl FnOnce(&mut Config)) -> Vec<(Severity, &'static str)> {
+        let mut config = Config::default();
+        config.keys.kek_file = Some("kek".into());
+        change(&mut config);
+        config
+            .check()
+            .into_iter()
+            .map(|finding| (finding.severity, finding.key))
+            .collect()
+    }
+
+    #[test]
+    fn defaults_with_a_key_are_sound() {
+        assert_eq!(found(|_| {}), []);
+    }
+
+    #[test]
+    fn development_needs_nothing() {
+        let config = Config {
+            profile: Profile::Development,
+            ..Config::default()
+        };
+        assert_eq!(config.check(), []);
+    }
+
+    #[test]
+    fn production_refuses_placeholders_and_plain_http() {
+        use Severity::Error;
+        assert_eq!(found(|c| c.keys.kek_file = None), [(Error, "keys.kek_file")]);
+        assert_eq!(
+            found(|c| c.postgres.url = ServiceUrl::new("postgres://veza:veza@db/veza")),
+            [(Error, "postgres.url")]
+        );
+        assert_eq!(
+            found(|c| (c.nats.user, c.nats.password) = ("veza".into(), Secret::new("ChangeMe"))),
+            [(Error, "nats.password")]
+        );
+        assert_eq!(
+            found(|c| c.gateway.public_url = "http://chat.example.org".into()),
+            [(Error, "gateway.public_url")]
+        );
+        assert_eq!(found(|c| c.gateway.public_url = "http://[::1]:8080".into()), []);
+        assert_eq!(
+            found(|c| c.accounts.argon2_memory_kib = 64),
+            [(Error, "accounts.argon2_memory_kib")]
+        );
+    }
+
+    #[test]
+    fn shown_secrets_are_not_taken_back() {
+        let config: Config = toml::from_str(&Config::default().render()).unwrap();
+        assert_eq!(config, Config::default());
+        let shown = ServiceUrl::new("postgres://veza:hunter2@db/veza").to_string();
+        let found = found(|c| c.postgres.url = ServiceUrl::new(shown));
+        assert_eq!(found, [(Severity::Error, "postgres.url")]);
+    }
+
+    #[test]
+    fn origins_and_networks_are_exact() {
+        for origin in [
+            "*",
+            "https://*.example.org",
+            "https://a.example/",
+            "https://a.example/x",
+            "a.example",
+            "",
+        ] {
+            assert!(!is_origin(origin), "{origin}");
+        }
+        assert!(is_origin("https://a.example") && is_origin("http://127.0.0.1:8080"));
+        for network in ["10.0.0.0/33", "10.0.0/8", "example.org", "::/129", ""] {
+            assert!(!is_network(network), "{network}");
+        }
+        assert!(is_network("10.0.0.0/8") && is_network("fd00::/8") && is_network("192.0.2.1"));
+        let everyone = found(|c| c.gateway.trusted_proxies = vec!["0.0.0.0/0".into()]);
+        assert_eq!(everyone, [(Severity::Error, "gateway.trusted_proxies")]);
+    }
+
+    #[test]
+    fn a_frame_must_hold_the_longest_message() {
+        let found = found(|c| c.realtime.max_frame_bytes = c.chat.max_message_bytes);
+        assert_eq!(found, [(Severity::Error, "realtime.max_frame_bytes")]);
+    }
 }

@@ -9,6 +9,8 @@ mod schema;
 mod secret;
 mod source;
 mod stores;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::path::{Path, PathBuf};
@@ -80,12 +82,14 @@ pub enum ConfigError {
         cause: std::io::Error,
     },
     /// The file is not TOML.
-    #[error("{} is not valid TOML: {cause}", path.display())]
+    #[error("{}, line {line}: not valid TOML: {reason}", path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// Where and why.
-        cause: Box<toml::de::Error>,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong, without the line itself: it may hold a secret.
+        reason: String,
     },
     /// A key that does not exist.
     #[error("{origin}: there is no setting `{key}`{}", hint.as_ref().map(|hint| format!("; did you mean `{hint}`?")).unwrap_or_default())]

@@ -1,5 +1,6 @@
-//! The settings described: the one source for key names, types and documentation.
+//! The settings described: the one source for key names, types, bounds and documentation.
 
+use std::fmt;
 use std::sync::OnceLock;
 
 use serde_json::Value;
@@ -21,13 +22,13 @@ pub(super) fn schema() -> &'static Value {
     })
 }
 
-/// One setting: where it stands and what fits in it.
+/// One setting or section: what fits in it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Field {
     schema: &'static Value,
 }
 
-/// What text from the environment is turned into.
+/// The kind of a value, and what text from the environment is turned into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
@@ -36,6 +37,19 @@ pub(super) enum Kind {
     Boolean,
     List,
     Table,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Integer => "a whole number",
+            Self::Number => "a number",
+            Self::Boolean => "true or false",
+            Self::List => "a list of texts",
+            Self::Table => "a table",
+        })
+    }
 }
 
 impl Field {
@@ -58,9 +72,14 @@ impl Field {
             .flat_map(|map| map.keys().map(String::as_str))
     }
 
-    /// Whether its value must not be shown.
+    /// Whether its value must not be shown, and may come from a file.
     pub(super) fn is_secret(self) -> bool {
         self.schema.get("writeOnly").is_some()
+    }
+
+    /// Whether it may be left without a value.
+    pub(super) fn is_optional(self) -> bool {
+        matches!(self.schema.get("type"), Some(Value::Array(names)) if names.contains(&"null".into()))
     }
 
     /// Its documentation, as one line.
@@ -71,12 +90,6 @@ impl Field {
             .and_then(Value::as_str)
             .unwrap_or_default();
         text.split_whitespace().collect::<Vec<_>>().join(" ")
-    }
-
-    /// Smallest and largest number that fits.
-    pub(super) fn range(self) -> (Option<f64>, Option<f64>) {
-        let bound = |name| self.schema.get(name).and_then(Value::as_f64);
-        (bound("minimum"), bound("maximum"))
     }
 
     /// What kind of value fits.
@@ -95,4 +108,88 @@ impl Field {
             _ => Kind::Text,
         }
     }
+
+    /// Whether `value` fits; if not, what it must be.
+    pub(super) fn accepts(self, value: &toml::Value) -> Result<(), String> {
+        let fits = match (self.kind(), value) {
+            (Kind::Text, toml::Value::String(text)) => {
+                let choices = self.choices();
+                if !choices.is_empty() && !choices.contains(&text.as_str()) {
+                    return Err(format!("must be one of {}", choices.join(", ")));
+                }
+                true
+            }
+            (Kind::Integer | Kind::Number, toml::Value::Integer(number)) => {
+                #[expect(clippy::cast_precision_loss, reason = "bounds are far below 2^53")]
+                self.in_range(*number as f64)?;
+                true
+            }
+            (Kind::Number, toml::Value::Float(number)) => {
+                self.in_range(*number)?;
+                true
+            }
+            (Kind::List, toml::Value::Array(items)) => items.iter().all(toml::Value::is_str),
+            (Kind::Boolean, toml::Value::Boolean(_)) | (Kind::Table, toml::Value::Table(_)) => true,
+            _ => false,
+        };
+        if fits {
+            Ok(())
+        } else {
+            Err(format!("must be {}", self.kind()))
+        }
+    }
+
+    /// Values of an enumeration; none when any text fits.
+    fn choices(self) -> Vec<&'static str> {
+        let listed = self.schema.get("enum").and_then(Value::as_array);
+        let described = self.schema.get("oneOf").and_then(Value::as_array);
+        let described = described
+            .into_iter()
+            .flatten()
+            .filter_map(|one| one.get("const")?.as_str());
+        listed
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .chain(described)
+            .collect()
+    }
+
+    fn in_range(self, number: f64) -> Result<(), String> {
+        let bound = |name| self.schema.get(name).and_then(Value::as_f64);
+        let least = bound("minimum").unwrap_or(f64::MIN);
+        let most = bound("maximum").unwrap_or(match self.schema.get("format").and_then(Value::as_str) {
+            Some("uint32") => f64::from(u32::MAX),
+            _ => f64::MAX,
+        });
+        match (least..=most).contains(&number) {
+            true => Ok(()),
+            false if most == f64::MAX => Err(format!("must be at least {least}")),
+            false => Err(format!("must be between {least} and {most}")),
+        }
+    }
+}
+
+/// The dotted key that was probably meant by one that does not exist.
+pub(super) fn suggestion(wrong: &str) -> Option<String> {
+    let last = wrong.rsplit('.').next().unwrap_or(wrong);
+    let sections = Field::root()
+        .keys()
+        .filter_map(|name| Some((name, Field::root().get(name)?)));
+    let keys = sections.flat_map(|(section, field)| {
+        let inner = field.keys().map(move |key| format!("{section}.{key}"));
+        inner.chain([section.to_owned()])
+    });
+    let candidates = keys.map(|key| {
+        // The right name in the wrong section is nearer than any misspelling.
+        let misplaced = key.rsplit('.').next() == Some(last);
+        let distance = if misplaced {
+            0
+        } else {
+            strsim::damerau_levenshtein(wrong, &key)
+        };
+        (distance, key)
+    });
+    let (distance, key) = candidates.min()?;
+    (distance <= (last.len() / 3).max(2)).then_some(key)
 }

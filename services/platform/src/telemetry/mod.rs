@@ -5,6 +5,7 @@
 
 mod ecs;
 mod metrics;
+mod process;
 mod setup;
 mod trace;
 
