@@ -5,22 +5,26 @@
 //! dropped or this process ends. What is stored in a server, and who may do what there, is not decided here.
 
 mod error;
+mod fleet;
 mod folder;
 mod nats;
 mod port;
 mod postgres;
 mod process;
 mod redis;
+mod role;
 mod s3;
 mod secret;
 mod tools;
 
 pub use error::ServerError;
+pub use fleet::{Fleet, FleetNats, FleetOptions};
 pub use nats::{Nats, NatsCluster, NatsOptions};
 pub use port::{PortOwner, free_port, owner as port_owner};
 pub use postgres::{Postgres, PostgresOptions};
 pub use process::Exit;
 pub use redis::{Redis, RedisOptions};
+pub use role::{Role, RoleOptions};
 pub use s3::{S3, S3Options};
 pub use tools::{PostgresInstall, Tools};
 

@@ -321,6 +321,21 @@ fn command(tools: &Tools, launch: &Launch) -> Result<Command, ServerError> {
     Ok(command)
 }
 
+/// A program without needs of its own: nobody else's user, no signal that it must have to end.
+pub(crate) fn plain(program: &Path, args: &[&str], env: &[(&'static str, String)], folder: &Path) -> Launch {
+    Launch {
+        server: "a command",
+        program: program.to_owned(),
+        args: args.iter().map(OsString::from).collect(),
+        env: env.to_vec(),
+        folder: folder.to_owned(),
+        log: PathBuf::new(),
+        run_as: None,
+        stop_signal: Signal::TERM,
+        stop_within: Duration::from_secs(10),
+    }
+}
+
 /// Runs a program that ends by itself and returns what it printed; not zero is an error.
 pub(crate) async fn run(tools: &Tools, launch: Launch) -> Result<String, ServerError> {
     let mut command = command(tools, &launch)?;
