@@ -227,7 +227,7 @@ pub struct NatsCluster {
 }
 
 impl NatsCluster {
-    /// Starts `size` nodes under `dir` and waits until they have a leader.
+    /// Starts `size` nodes under `dir` and waits until all follow one leader.
     pub async fn start(tools: &Tools, dir: &Path, size: usize) -> Result<Self, ServerError> {
         let dir = folder::create(dir)?;
         let password = secret::load_or_create(&dir.join("password"))?;
@@ -266,7 +266,7 @@ impl NatsCluster {
             .collect::<Result<Vec<_>, _>>()?;
         nodes.sort_by(|a, b| a.name().cmp(b.name()));
         let cluster = Self { nodes };
-        cluster.leader().await?;
+        cluster.settled().await?;
         Ok(cluster)
     }
 
@@ -289,17 +289,29 @@ impl NatsCluster {
     /// Name of the node that leads the cluster's own decisions; waits until there is one.
     /// (Each stream has a leader of its own: see its `cluster.leader`.)
     pub async fn leader(&self) -> Result<String, ServerError> {
+        self.until(|_| true).await
+    }
+
+    /// Waits until there is a leader and every node follows it. A node that is killed before may leave
+    /// the others without a majority that knows each other, and so without a leader for good.
+    pub async fn settled(&self) -> Result<String, ServerError> {
+        let others = self.nodes.len() - 1;
+        self.until(|meta| {
+            let replicas = meta["replicas"].as_array().map(Vec::as_slice).unwrap_or_default();
+            replicas.len() == others && replicas.iter().all(|replica| replica["current"] == true)
+        })
+        .await
+    }
+
+    /// Asks every node whether it leads, until one does and what it says of the cluster is `enough`.
+    async fn until(&self, enough: impl Fn(&Value) -> bool) -> Result<String, ServerError> {
         let search = async {
             loop {
                 for node in self.nodes.iter().filter(|node| node.is_running()) {
                     let jetstream = get_json(node.monitor_port().unwrap_or_default(), "/jsz").await;
-                    let leader = jetstream["meta_cluster"]["leader"].as_str().unwrap_or_default();
-                    if self
-                        .nodes
-                        .iter()
-                        .any(|node| node.is_running() && node.name() == leader)
-                    {
-                        return leader.to_owned();
+                    let meta = &jetstream["meta_cluster"];
+                    if meta["leader"] == node.name() && enough(meta) {
+                        return node.name().to_owned();
                     }
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;

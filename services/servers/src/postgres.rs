@@ -186,11 +186,7 @@ impl Cluster {
             ("jit", "off"),
         ];
         if self.throwaway {
-            settings.extend([
-                ("fsync", "off"),
-                ("full_page_writes", "off"),
-                ("synchronous_commit", "off"),
-            ]);
+            settings.extend([("fsync", "off"), ("full_page_writes", "off")]);
             settings.extend([
                 ("shared_buffers", "16MB"),
                 ("max_wal_size", "64MB"),

@@ -1,1 +1,12 @@
-//! veza-testkit
+//! What tests need to meet the real thing: servers that start in a moment and leave nothing behind.
+//!
+//! A dev-dependency only. Whatever cannot be had panics with the reason: a test could not go on anyway.
+
+mod folder;
+mod servers;
+
+pub use folder::TestFolder;
+pub use servers::{
+    OnFolder, Servers, TestCluster, TestNats, TestPostgres, TestRedis, TestS3, fresh_database, servers,
+};
+pub use veza_servers;

@@ -17,6 +17,7 @@ async fn three_nodes_choose_a_leader_and_another_when_it_is_killed() {
     let second = cluster.leader().await.unwrap();
     assert_ne!(first, second);
     cluster.node_mut(&first).unwrap().restart().await.unwrap();
+    cluster.settled().await.unwrap();
     assert!(cluster.nodes().iter().all(veza_servers::Nats::is_running));
     cluster.stop().await;
 }

@@ -1,9 +1,12 @@
 //! The real servers: they keep their data over a stop and a kill, and say what is in their way.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod cluster;
 mod kept;
 mod trouble;
 
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// A folder that is removed at the end of its test.
@@ -15,7 +18,7 @@ impl Folder {
         let folder = std::env::temp_dir().join(format!("veza-servers-test-{}-{port}", std::process::id()));
         std::fs::create_dir(&folder).unwrap();
         // Root's servers run as other users.
-        std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o711)).unwrap();
         Self(folder)
     }
 
@@ -30,22 +33,10 @@ impl Drop for Folder {
     }
 }
 
-/// A freshly made PostgreSQL data folder, shared by the tests of this user.
+/// Where a freshly made PostgreSQL data folder is kept for the tests of this user.
 fn kept() -> PathBuf {
-    std::env::temp_dir().join(format!(
-        "veza-kept-{}",
-        std::fs::metadata("/proc/self").unwrap_uid()
-    ))
-}
-
-trait Uid {
-    fn unwrap_uid(self) -> u32;
-}
-
-impl Uid for std::io::Result<std::fs::Metadata> {
-    fn unwrap_uid(self) -> u32 {
-        std::os::unix::fs::MetadataExt::uid(&self.unwrap())
-    }
+    let user = std::fs::metadata("/proc/self").unwrap().uid();
+    std::env::temp_dir().join(format!("veza-kept-{user}"))
 }
 
 fn runs(pid: u32) -> bool {
