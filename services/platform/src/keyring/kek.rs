@@ -131,6 +131,16 @@ impl Keks {
         data_key::open(&kek.key, aad, &wrapped.bytes).map(Zeroizing::new)
     }
 
+    /// Keys made of `seeds`, the newest last.
+    #[cfg(test)]
+    pub(crate) fn for_test(seeds: &[u8]) -> Self {
+        let kek = |seed: &u8| Kek {
+            fingerprint: fingerprint(&[*seed; KEY_LEN]),
+            key: aead_key(&[*seed; KEY_LEN]),
+        };
+        Self(Arc::new(seeds.iter().map(kek).collect()))
+    }
+
     fn wrapping(&self) -> &Kek {
         self.0.last().expect("a file without a key is refused")
     }
