@@ -58,8 +58,8 @@ pub enum HandleRejection {
 impl Reject for HandleRejection {
     fn code(&self) -> &'static str {
         match self {
-            Self::HandleTaken => "handle.taken",
-            Self::EmailTaken => "handle.email_taken",
+            Self::HandleTaken => "account.handle_taken",
+            Self::EmailTaken => "account.email_taken",
             Self::NotHeld => "handle.not_held",
         }
     }
@@ -139,10 +139,10 @@ mod tests {
         taken.when(&NameKind::Handle, claim(1)).then_nothing();
         taken
             .when(&NameKind::Handle, claim(2))
-            .then_rejected("handle.taken");
+            .then_rejected("account.handle_taken");
         taken
             .when(&NameKind::Email, claim(2))
-            .then_rejected("handle.email_taken");
+            .then_rejected("account.email_taken");
     }
 
     #[test]
