@@ -10,3 +10,5 @@ pub use servers::{
     OnFolder, Servers, TestCluster, TestNats, TestPostgres, TestRedis, TestS3, fresh_database, servers,
 };
 pub use veza_servers;
+
+pub mod otlp;

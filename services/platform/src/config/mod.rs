@@ -160,7 +160,7 @@ impl Config {
 
     /// The JSON Schema of the settings file, for editors and documentation.
     pub fn schema() -> serde_json::Value {
-        schema::schema().clone()
+        schema::published()
     }
 
     /// The settings in force as TOML, each with its documentation, secrets redacted.

@@ -18,8 +18,47 @@ pub(super) fn schema() -> &'static Value {
             .into_root_schema_for::<Config>()
             .to_value();
         schema["title"] = "Veza settings".into();
-        schema
+        sorted(schema)
     })
+}
+
+/// [`schema`] with the `…_file` twin of each secret, which only the reader of settings knows.
+pub(super) fn published() -> Value {
+    let mut published = schema().clone();
+    let sections = published["properties"].as_object_mut().into_iter().flatten();
+    for fields in sections.filter_map(|(_, section)| section.get_mut("properties")?.as_object_mut()) {
+        let secrets: Vec<_> = fields
+            .iter()
+            .filter(|(_, field)| field.get("writeOnly").is_some())
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in secrets {
+            let doc = format!("File that holds `{key}`, instead of it.");
+            fields.insert(
+                format!("{key}_file"),
+                serde_json::json!({ "type": "string", "description": doc }),
+            );
+        }
+    }
+    sorted(published)
+}
+
+/// The same with keys in order, whatever order the maps of `serde_json` keep in this build.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.into_iter().collect();
+            entries.sort_by(|(left, _), (right, _)| left.cmp(right));
+            Value::Object(
+                entries
+                    .into_iter()
+                    .map(|(key, value)| (key, sorted(value)))
+                    .collect(),
+            )
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        other => other,
+    }
 }
 
 /// One setting or section: what fits in it.

@@ -57,7 +57,7 @@ impl JsonSchema for Secret {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "password", "writeOnly": true })
+        secret_schema("password")
     }
 }
 
@@ -129,8 +129,20 @@ impl JsonSchema for ServiceUrl {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "uri", "writeOnly": true })
+        secret_schema("uri")
     }
+}
+
+/// Text, or the file that holds it.
+fn secret_schema(format: &str) -> Schema {
+    json_schema!({
+        "type": ["string", "object"],
+        "format": format,
+        "writeOnly": true,
+        "properties": { "file": { "type": "string" } },
+        "required": ["file"],
+        "additionalProperties": false,
+    })
 }
 
 #[cfg(test)]

@@ -199,7 +199,9 @@ mod tests {
             .with(EcsLayer::new("veza-chat".into(), make, clock));
         tracing::subscriber::with_default(subscriber, log);
         let bytes = written.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+        String::from_utf8(bytes)
+            .unwrap()
+            .replace(env!("CARGO_PKG_VERSION"), "[version]")
     }
 
     struct Sink(Arc<Mutex<Vec<u8>>>);
@@ -227,13 +229,13 @@ mod tests {
                 "a \"quoted\"\nmessage"
             );
         });
-        insta::assert_snapshot!(text, @r#""#);
+        insta::assert_snapshot!(text, @r##"{"@timestamp":"2026-01-02T03:04:05.678Z","log.level":"warn","message":"a \"quoted\"\nmessage","attempt":2,"ecs.version":"8.17.0","event.bytes":512,"log.logger":"veza_platform::telemetry::ecs::tests","ok":false,"room.id":"r1","service.name":"veza-chat","service.version":"[version]","span.id":"0000000000000012","trace.id":"0000000000000000000000000000abcd"}"##);
     }
 
     #[test]
     fn a_line_without_a_span_has_no_trace() {
         let text = lines(|| tracing::info!(target: "veza_chat::worker", "started"));
-        insta::assert_snapshot!(text, @r#""#);
+        insta::assert_snapshot!(text, @r##"{"@timestamp":"2026-01-02T03:04:05.678Z","log.level":"info","message":"started","ecs.version":"8.17.0","log.logger":"veza_chat::worker","service.name":"veza-chat","service.version":"[version]"}"##);
     }
 
     #[test]
