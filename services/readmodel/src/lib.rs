@@ -1,13 +1,22 @@
 //! What the projector writes and the gateway reads: tables, queries, caches, notices.
 //!
 //! Rows are plain data; nobody decides anything on them. Everything here can be dropped and built again
-//! from the log. Tables are written by the projector alone.
+//! from the log. Tables and caches are written by the projector alone; readers only put into a cache what
+//! they found in a table.
 
+mod breaker;
+mod convert;
 mod error;
 mod metrics;
 mod options;
+mod positions;
+mod postgres;
+mod queries;
 mod read_model;
+mod timelines;
 
+pub mod cache;
+pub mod entity;
 pub mod notice;
 pub mod rows;
 
@@ -16,3 +25,6 @@ pub use metrics::ReadMetrics;
 pub use options::{CacheOptions, PostgresOptions, ReadOptions};
 pub use read_model::ReadModel;
 pub use rows::{List, PageOf, Range, Timeline};
+
+/// Name under which the projector keeps its positions.
+pub const PROJECTION: &str = "read";

@@ -1,18 +1,29 @@
 //! The questions that doors ask. Each answers in bounded time, also when Postgres or Redis is away.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use veza_events::{AccountId, RoomId, SessionId, SpaceId};
+use veza_events::{AccountId, RoomId, SessionId, Shards, SpaceId};
 
+use crate::cache::CacheReader;
+use crate::positions::Positions;
+use crate::postgres::Postgres;
 use crate::rows::{
     Account, Invite, JoinedSpace, List, Member, PageOf, PrivateAccount, Range, Role, Room, Session, Space,
     Timeline,
 };
-use crate::{ReadError, ReadMetrics, ReadOptions};
+use crate::{ReadError, ReadMetrics, ReadOptions, queries, timelines};
 
 /// The read models. Cheap to clone.
 #[derive(Clone)]
-pub struct ReadModel {}
+pub struct ReadModel(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) postgres: Postgres,
+    pub(crate) cache: Option<CacheReader>,
+    pub(crate) shards: Shards,
+    positions: Positions,
+}
 
 impl ReadModel {
     /// The read models behind these addresses. Connects when first asked, so it does not matter in which
@@ -21,37 +32,54 @@ impl ReadModel {
     /// # Errors
     /// [`ReadError::Defect`] when an address cannot be understood.
     pub async fn connect(options: ReadOptions, metrics: ReadMetrics) -> Result<Self, ReadError> {
-        let _ = (options, metrics);
-        unimplemented!()
+        let cache = options
+            .cache
+            .as_ref()
+            .map(|cache| CacheReader::connect(cache, metrics.clone()));
+        Ok(Self(Arc::new(Inner {
+            postgres: Postgres::connect(&options.postgres, metrics).await?,
+            cache: cache.transpose()?,
+            shards: options.shards,
+            positions: Positions::default(),
+        })))
     }
 
     /// Whether Postgres answers; for readiness.
     pub async fn ping(&self) -> Result<(), ReadError> {
-        unimplemented!()
+        self.0.postgres.ask(queries::ping).await
     }
 
     /// What anybody may know of an account.
     pub async fn account(&self, account: AccountId) -> Result<Option<Account>, ReadError> {
-        let _ = account;
-        unimplemented!()
+        Ok(self
+            .account_private(account)
+            .await?
+            .map(|private| private.account))
     }
 
     /// The same of several, at most 200; unknown ones are left out.
     pub async fn accounts(&self, accounts: &[AccountId]) -> Result<Vec<Account>, ReadError> {
-        let _ = accounts;
-        unimplemented!()
+        let accounts = &accounts[..accounts.len().min(usize::from(PageOf::MAX))];
+        self.0
+            .postgres
+            .ask(async |db| queries::accounts(&db, accounts).await)
+            .await
     }
 
     /// What only the owner may know of an account.
     pub async fn account_private(&self, account: AccountId) -> Result<Option<PrivateAccount>, ReadError> {
-        let _ = account;
-        unimplemented!()
+        self.0
+            .postgres
+            .ask(async |db| queries::account(&db, account).await)
+            .await
     }
 
     /// The account's open sessions, oldest first.
     pub async fn sessions(&self, account: AccountId) -> Result<Vec<Session>, ReadError> {
-        let _ = account;
-        unimplemented!()
+        self.0
+            .postgres
+            .ask(async |db| queries::sessions(&db, account).await)
+            .await
     }
 
     /// One open session of an account.
@@ -60,56 +88,80 @@ impl ReadModel {
         account: AccountId,
         session: SessionId,
     ) -> Result<Option<Session>, ReadError> {
-        let _ = (account, session);
-        unimplemented!()
+        self.0
+            .postgres
+            .ask(async |db| queries::session(&db, account, session).await)
+            .await
     }
 
     /// The spaces that an account is in, in order of their making.
     pub async fn spaces_of(&self, account: AccountId, page: &PageOf) -> Result<List<JoinedSpace>, ReadError> {
-        let _ = (account, page);
-        unimplemented!()
+        let (after, limit) = page.bounds()?;
+        let rows = self
+            .0
+            .postgres
+            .ask(async |db| queries::spaces_of(&db, account, after, limit + 1).await)
+            .await?;
+        Ok(List::cut(rows, limit, |joined| joined.space.id.uuid()))
     }
 
     /// A space.
     pub async fn space(&self, space: SpaceId) -> Result<Option<Space>, ReadError> {
-        let _ = space;
-        unimplemented!()
+        self.0
+            .postgres
+            .ask(async |db| queries::space(&db, space).await)
+            .await
     }
 
     /// The roles of a space, highest rank first; everyone's among them.
     pub async fn roles(&self, space: SpaceId) -> Result<Vec<Role>, ReadError> {
-        let _ = space;
-        unimplemented!()
+        self.0
+            .postgres
+            .ask(async |db| queries::roles(&db, space).await)
+            .await
     }
 
     /// The rooms of a space, in order of their making, archived ones too.
     pub async fn rooms(&self, space: SpaceId) -> Result<Vec<Room>, ReadError> {
-        let _ = space;
-        unimplemented!()
+        self.0
+            .postgres
+            .ask(async |db| queries::rooms(&db, space).await)
+            .await
     }
 
     /// A room.
     pub async fn room(&self, room: RoomId) -> Result<Option<Room>, ReadError> {
-        let _ = room;
-        unimplemented!()
+        self.0
+            .postgres
+            .ask(async |db| queries::room(&db, room).await)
+            .await
     }
 
     /// One membership, also of a banned account.
     pub async fn member(&self, space: SpaceId, account: AccountId) -> Result<Option<Member>, ReadError> {
-        let _ = (space, account);
-        unimplemented!()
+        self.0
+            .postgres
+            .ask(async |db| queries::member(&db, space, account).await)
+            .await
     }
 
     /// Who is in a space, with names; banned accounts are not listed.
     pub async fn members(&self, space: SpaceId, page: &PageOf) -> Result<List<Member>, ReadError> {
-        let _ = (space, page);
-        unimplemented!()
+        let (after, limit) = page.bounds()?;
+        let rows = self
+            .0
+            .postgres
+            .ask(async |db| queries::members(&db, space, after, limit + 1).await)
+            .await?;
+        Ok(List::cut(rows, limit, |member| member.account.uuid()))
     }
 
-    /// The invitations of a space that are not revoked, newest first.
+    /// The invitations of a space that are not revoked, newest first; at most 200.
     pub async fn invites(&self, space: SpaceId) -> Result<Vec<Invite>, ReadError> {
-        let _ = space;
-        unimplemented!()
+        self.0
+            .postgres
+            .ask(async |db| queries::invites(&db, space, u64::from(PageOf::MAX)).await)
+            .await
     }
 
     /// Messages of a room, from the cache when it is at least at `at_least` (a sequence of the space's
@@ -122,14 +174,19 @@ impl ReadModel {
         limit: u16,
         at_least: u64,
     ) -> Result<Timeline, ReadError> {
-        let _ = (space, room, range, limit, at_least);
-        unimplemented!()
+        let limit = usize::from(limit.clamp(1, PageOf::MAX));
+        timelines::read(&self.0, space, room, range, limit, at_least).await
     }
 
     /// How far the tables of `stream` are; 0 before the first event.
     pub async fn position(&self, stream: &str) -> Result<u64, ReadError> {
-        let _ = stream;
-        unimplemented!()
+        let position = self
+            .0
+            .postgres
+            .ask(async |db| queries::position(&db, stream).await)
+            .await?;
+        self.note_position(stream, position);
+        Ok(position)
     }
 
     /// Waits until the tables of `stream` have reached `seq`. Answers at once, without a query, when that
@@ -138,12 +195,14 @@ impl ReadModel {
     /// # Errors
     /// [`ReadError::Behind`] when it takes longer than `within`.
     pub async fn wait_for(&self, stream: &str, seq: u64, within: Duration) -> Result<(), ReadError> {
-        let _ = (stream, seq, within);
-        unimplemented!()
+        self.0
+            .positions
+            .wait_for(stream, seq, within, async || self.position(stream).await)
+            .await
     }
 
     /// Takes note of a position heard from the projector, which spares waiters a query.
     pub fn note_position(&self, stream: &str, seq: u64) {
-        let _ = (stream, seq);
+        self.0.positions.note(stream, seq);
     }
 }

@@ -1,0 +1,109 @@
+//! Recent timelines and names in Redis.
+//!
+//! Everything of a stream lies under a *generation*, named by a pointer that the projector holds in force
+//! by a short lease. A projector that dies, or is cut off from Redis or Postgres, lets the lease lapse, and
+//! readers go to Postgres by themselves. A new projector, a rebuild and any failed write begin a new
+//! generation, so that nothing old is ever mistaken for new.
+//!
+//! | key | what |
+//! |---|---|
+//! | `c:{<stream>}:g` | the generation in force; 5 s lease |
+//! | `…:<generation>:p` | position up to which changes have been applied |
+//! | `…:<generation>:h:<room>` | sequence of the last event of a timeline |
+//! | `…:<generation>:t:<room>` | its newest messages by sequence, and a mark below them that says from which sequence on none is missing |
+//! | `…:<generation>:a:<account>` | names of an account |
+//!
+//! A timeline enters the cache when somebody reads it, and follows its room from then on. The braces keep
+//! a stream's keys on one node of a Redis cluster.
+
+mod link;
+mod reader;
+mod writer;
+
+pub(crate) use reader::{CacheReader, CachedTimeline, Place};
+pub use writer::{CacheChanges, CacheError, CacheWriter, RoomChange};
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use uuid::Uuid;
+use veza_events::{AccountId, MessageId};
+
+use crate::rows::Message;
+
+/// A message as it lies in the cache; names are looked up when it is read, since they change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CachedMessage {
+    /// The message.
+    #[serde(rename = "m")]
+    pub message: Uuid,
+    /// Its sequence.
+    #[serde(rename = "s")]
+    pub seq: u64,
+    /// Its author.
+    #[serde(rename = "a")]
+    pub author: Uuid,
+    /// Its text.
+    #[serde(rename = "b")]
+    pub body: Option<String>,
+    /// What it answers.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<Uuid>,
+    /// When it was posted.
+    #[serde(rename = "t", with = "time::serde::rfc3339")]
+    pub posted_at: OffsetDateTime,
+}
+
+impl From<CachedMessage> for Message {
+    fn from(cached: CachedMessage) -> Self {
+        Self {
+            id: cached.message.into(),
+            seq: cached.seq,
+            author: cached.author.into(),
+            author_handle: None,
+            author_display_name: None,
+            body: cached.body,
+            reply_to: cached.reply_to.map(MessageId::new),
+            posted_at: cached.posted_at.into(),
+        }
+    }
+}
+
+impl From<&Message> for CachedMessage {
+    fn from(message: &Message) -> Self {
+        Self {
+            message: message.id.uuid(),
+            seq: message.seq,
+            author: message.author.uuid(),
+            body: message.body.clone(),
+            reply_to: message.reply_to.map(MessageId::uuid),
+            posted_at: message.posted_at.time(),
+        }
+    }
+}
+
+/// Names of an account as they lie in the cache.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CachedName {
+    #[serde(rename = "a")]
+    pub(crate) account: AccountId,
+    #[serde(rename = "h")]
+    pub(crate) handle: Option<String>,
+    #[serde(rename = "d")]
+    pub(crate) display_name: Option<String>,
+    #[serde(rename = "s")]
+    pub(crate) seq: u64,
+}
+
+/// What all keys of a stream begin with.
+fn prefix(stream: &str) -> String {
+    format!("c:{{{stream}}}:")
+}
+
+/// The pointer to the generation in force.
+fn pointer(stream: &str) -> String {
+    format!("c:{{{stream}}}:g")
+}
+
+fn millis(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,154 @@
+//! Table rows into what doors are told.
+
+use sea_orm::DbErr;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::ReadError;
+use crate::entity::{account, invite, member, role, room, session, space};
+use crate::rows::{Account, Invite, List, Member, PageOf, PrivateAccount, Role, Room, Session, Space};
+
+impl From<account::Model> for PrivateAccount {
+    fn from(row: account::Model) -> Self {
+        Self {
+            account: Account {
+                id: row.account.into(),
+                handle: row.handle,
+                display_name: row.display_name,
+                seq: row.seq.cast_unsigned(),
+            },
+            email: row.email,
+            // A role that only a newer version knows means nothing here.
+            roles: row.roles.iter().filter_map(|role| named(role).ok()).collect(),
+            registered_at: row.registered_at.into(),
+        }
+    }
+}
+
+impl From<session::Model> for Session {
+    fn from(row: session::Model) -> Self {
+        Self {
+            id: row.session.into(),
+            device: row.device,
+            started_at: row.started_at.into(),
+            expires_at: row.expires_at.into(),
+            seq: row.seq.cast_unsigned(),
+        }
+    }
+}
+
+impl From<space::Model> for Space {
+    fn from(row: space::Model) -> Self {
+        Self {
+            id: row.space.into(),
+            name: row.name,
+            owner: row.owner.into(),
+            created_at: row.created_at.into(),
+            seq: row.seq.cast_unsigned(),
+        }
+    }
+}
+
+impl TryFrom<role::Model> for Role {
+    type Error = DbErr;
+
+    fn try_from(row: role::Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            id: row.role.into(),
+            name: row.name,
+            permissions: row
+                .permissions
+                .iter()
+                .filter_map(|name| named(name).ok())
+                .collect(),
+            rank: number(row.rank, "rank")?,
+            seq: row.seq.cast_unsigned(),
+        })
+    }
+}
+
+impl TryFrom<(room::Model, i64)> for Room {
+    type Error = DbErr;
+
+    fn try_from((row, head): (room::Model, i64)) -> Result<Self, DbErr> {
+        Ok(Self {
+            id: row.room.into(),
+            space: row.space.into(),
+            name: row.name,
+            topic: row.topic,
+            kind: named(&row.kind)?,
+            archived: row.archived,
+            created_at: row.created_at.into(),
+            seq: row.seq.cast_unsigned(),
+            head: head.cast_unsigned(),
+        })
+    }
+}
+
+impl TryFrom<(member::Model, (Option<String>, Option<String>))> for Member {
+    type Error = DbErr;
+
+    fn try_from(
+        (row, (handle, display_name)): (member::Model, (Option<String>, Option<String>)),
+    ) -> Result<Self, DbErr> {
+        Ok(Self {
+            account: row.account.into(),
+            standing: named(&row.standing)?,
+            roles: row.roles.into_iter().map(Into::into).collect(),
+            muted: row.muted,
+            joined_at: row.since.into(),
+            handle,
+            display_name,
+            seq: row.seq.cast_unsigned(),
+        })
+    }
+}
+
+impl TryFrom<invite::Model> for Invite {
+    type Error = DbErr;
+
+    fn try_from(row: invite::Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            id: row.invite.into(),
+            by: row.created_by.into(),
+            max_uses: row.max_uses.map(|uses| number(uses, "max_uses")).transpose()?,
+            uses: number(row.uses, "uses")?,
+            expires_at: row.expires_at.map(Into::into),
+            created_at: row.created_at.into(),
+            seq: row.seq.cast_unsigned(),
+        })
+    }
+}
+
+/// Reads an enum by the name it has in events.
+fn named<T: DeserializeOwned>(name: &str) -> Result<T, DbErr> {
+    serde_json::from_value(name.into()).map_err(|error| DbErr::Type(error.to_string()))
+}
+
+fn number<T: TryFrom<N>, N>(value: N, column: &str) -> Result<T, DbErr> {
+    T::try_from(value).map_err(|_| DbErr::Type(format!("`{column}` is out of range")))
+}
+
+impl PageOf {
+    /// What the page begins behind, and how many items it has at most.
+    pub(crate) fn bounds(&self) -> Result<(Option<Uuid>, usize), ReadError> {
+        let after = self
+            .cursor
+            .as_deref()
+            .map(|text| Uuid::try_parse(text).map_err(|_| ReadError::BadCursor));
+        Ok((after.transpose()?, usize::from(self.limit.clamp(1, Self::MAX))))
+    }
+}
+
+impl<T> List<T> {
+    /// A page out of rows of which one more than `limit` was asked for.
+    pub(crate) fn cut(mut items: Vec<T>, limit: usize, id: impl Fn(&T) -> Uuid) -> Self {
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items
+            .last()
+            .filter(|_| more)
+            .map(|last| id(last).simple().to_string());
+        Self { items, next }
+    }
+}
