@@ -12,3 +12,4 @@ pub use servers::{
 pub use veza_servers;
 
 pub mod otlp;
+pub mod history;
