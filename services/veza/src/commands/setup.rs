@@ -4,11 +4,11 @@ use std::{path::Path, time::Duration};
 
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
-use veza_events::Shards;
 use veza_platform::{
     config::Config,
     event_log::{EventLog, LogOptions, StreamsSpec},
     keyring::Keks,
+    lifecycle::Lifecycle,
 };
 
 use crate::{cli::Cli, console::Console, roles};
@@ -35,12 +35,8 @@ pub(crate) async fn apply(config: &Config, stop: &CancellationToken) -> anyhow::
     };
     let streams = async {
         let client = veza_platform::nats::connect(&config.nats, "setup", stop).await?;
-        let options = LogOptions {
-            shards: Shards::new(u16::try_from(config.nats.shards)?).count(),
-            replicas: u8::try_from(config.nats.replicas)?,
-            ..LogOptions::default()
-        };
-        let log = EventLog::connect(client, options);
+        let life = Lifecycle::new("setup");
+        let log = EventLog::connect(client, LogOptions::new(&config.nats, &life));
         log.apply(&StreamsSpec::builtin()).await.context("creating streams")
     };
     tokio::try_join!(tables, streams)?;
