@@ -13,6 +13,7 @@ pub mod kv;
 pub mod ledger;
 pub mod lifecycle;
 pub mod nats;
+pub mod postgres;
 pub mod runtime;
 pub mod telemetry;
 pub mod tokens;

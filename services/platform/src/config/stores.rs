@@ -140,7 +140,8 @@ pub struct KeysConfig {
     /// Most data keys held in memory.
     #[schemars(range(min = 1))]
     pub cached_keys: u64,
-    /// Longest stay of a data key in memory, in seconds: the bound on how long an erased person stays readable.
+    /// Age at which a data key in memory is looked up again, in seconds: the bound on how long an erased
+    /// person stays readable. While Postgres is away, nobody can be erased and keys in memory go on.
     pub cache_ttl_s: u64,
 }
 

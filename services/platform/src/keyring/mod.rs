@@ -42,7 +42,6 @@ use crate::ambient;
 use crate::config::KeysConfig;
 use crate::contract::{Problem, ProblemKind};
 
-pub(crate) use self::data_key::hex;
 pub use self::data_key::{Aad, DataKey};
 pub use self::kek::{KekError, Keks, Wrapped};
 

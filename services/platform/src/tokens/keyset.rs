@@ -16,7 +16,7 @@ use crate::config::AccountsConfig;
 use crate::keyring::{Aad, Keks, Wrapped};
 
 /// Added to the life of a token before its key is retired: clocks and answers on their way.
-const RETIRE_MARGIN: Duration = Duration::from_secs(60);
+const RETIRE_MARGIN: Duration = Duration::from_mins(1);
 /// How long a key is published before it signs, at most: whoever keeps a copy of the keys has it by then.
 const PUBLISH_AHEAD: Duration = Duration::from_mins(10);
 
@@ -71,26 +71,27 @@ impl KeySet {
 
     /// The set as it should be at `now`, `None` if it is so already. At most one key is added.
     pub(super) fn maintained(&self, now: OffsetDateTime, rotation: Rotation, keks: &Keks) -> Option<Self> {
-        let mut keys = self.keys.clone();
+        let mut next = self.clone();
         let retired_by = now - rotation.retire_after;
         // A key is over when its successor has signed for long enough.
         while keys
             .get(1)
-            .is_some_and(|next| next.signs_from.time() <= retired_by)
+            .is_some_and(|successor| successor.signs_from.time() <= retired_by)
         {
-            keys.remove(0);
+            next.keys.remove(0);
         }
-        match keys.last() {
-            None => keys.push(StoredKey::fresh(now, keks)),
+        match next.keys.last() {
+            None => next.keys.push(StoredKey::fresh(now, keks)),
             Some(newest) if newest.signs_from.time() + rotation.every <= now + rotation.publish_ahead => {
-                keys.push(StoredKey::fresh(now + rotation.publish_ahead, keks));
+                next.keys
+                    .push(StoredKey::fresh(now + rotation.publish_ahead, keks));
             }
             Some(_) => {}
         }
-        for key in &mut keys {
+        for key in &mut next.keys {
             key.wrap_anew(keks);
         }
-        (keys != self.keys).then_some(Self { keys })
+        (next != *self).then_some(next)
     }
 }
 

@@ -1,10 +1,10 @@
 //! The keys that sign, shared by all accounts workers through one entry of a bucket.
 
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use jsonwebtoken::EncodingKey;
-use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use super::claims::{self, Claims, Parties};
@@ -41,14 +41,10 @@ struct Inner {
 }
 
 struct Loaded {
-    keys: Vec<Ready>,
+    set: KeySet,
+    /// The private halves, by thumbprint.
+    private: HashMap<String, EncodingKey>,
     read: Instant,
-}
-
-struct Ready {
-    kid: String,
-    signs_from: OffsetDateTime,
-    key: EncodingKey,
 }
 
 impl SigningKeys {
@@ -76,7 +72,7 @@ impl SigningKeys {
                 None => (KeySet::default(), None),
             };
             let Some(next) = set.maintained(ambient::now(), self.0.rotation, &self.0.keks) else {
-                return self.load(&set);
+                return self.load(set);
             };
             let written = match revision {
                 Some(revision) => self.0.bucket.update(KEYS_ENTRY, &next, revision).await,
@@ -85,7 +81,7 @@ impl SigningKeys {
             match written {
                 Ok(_) => {
                     tracing::info!(keys = next.keys.len(), "the signing keys changed");
-                    return self.load(&next);
+                    return self.load(next);
                 }
                 Err(KvError::Conflict) => {}
                 Err(error) => return Err(error.into()),
@@ -116,12 +112,11 @@ impl SigningKeys {
         claims.iss.clone_from(&self.0.parties.issuer);
         claims.aud.clone_from(&self.0.parties.audience);
         let loaded = self.current().await?;
-        let now = ambient::now();
-        let due = loaded.keys.iter().rev().find(|key| key.signs_from <= now);
-        let key = due
-            .or(loaded.keys.first())
+        let due = loaded.set.signing(ambient::now());
+        let (kid, key) = due
+            .and_then(|due| Some((&due.kid, loaded.private.get(&due.kid)?)))
             .ok_or_else(|| Problem::internal(&"there is no signing key"))?;
-        claims::sign(&claims, &key.kid, &key.key).map_err(|error| Problem::internal(&error))
+        claims::sign(&claims, kid, key).map_err(|error| Problem::internal(&error))
     }
 
     /// The keys at hand, read again if they are old: a worker that was cut off must not sign with a key
@@ -154,33 +149,27 @@ impl SigningKeys {
             .clone()
     }
 
-    fn load(&self, set: &KeySet) -> Result<(), Problem> {
-        let keys = set
+    fn load(&self, set: KeySet) -> Result<(), Problem> {
+        let private = set
             .keys
             .iter()
-            .map(|key| self.ready(key))
-            .collect::<Result<_, _>>()?;
+            .map(|key| Ok((key.kid.clone(), self.private_half(key)?)));
         let loaded = Arc::new(Loaded {
-            keys,
+            private: private.collect::<Result<_, Problem>>()?,
+            set,
             read: Instant::now(),
         });
         *self.0.loaded.write().unwrap_or_else(PoisonError::into_inner) = Some(loaded);
         Ok(())
     }
 
-    fn ready(&self, key: &StoredKey) -> Result<Ready, Problem> {
-        let der = key
-            .pair(&self.0.keks)
-            .and_then(|pair| pair.to_pkcs8().ok())
-            .ok_or_else(|| {
-                let needed = &key.wrapped.kek;
-                Problem::internal(&format!("no key-encryption key {needed} for a signing key"))
-            })?;
-        Ok(Ready {
-            kid: key.kid.clone(),
-            signs_from: key.signs_from.time(),
-            key: EncodingKey::from_ed_der(der.as_ref()),
-        })
+    fn private_half(&self, key: &StoredKey) -> Result<EncodingKey, Problem> {
+        let document = key.pair(&self.0.keks).and_then(|pair| pair.to_pkcs8().ok());
+        let document = document.ok_or_else(|| {
+            let needed = &key.wrapped.kek;
+            Problem::internal(&format!("no key-encryption key {needed} for a signing key"))
+        })?;
+        Ok(EncodingKey::from_ed_der(document.as_ref()))
     }
 }
 

@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Ended sessions that a listener may be behind before it is told that it missed some.
 const LISTENER_CAPACITY: usize = 1_024;
 /// How often sessions that ended long ago are forgotten, at most.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
 
 /// Checks access tokens. Cheap to clone; all clones share what they know.
 ///
