@@ -1,1 +1,89 @@
-//! veza-chat
+//! The chat role: takes commands about spaces, members, rooms and messages, decides on what it holds in
+//! memory, and appends to the log. What is allowed is `veza-domain`'s to say; here is only how a decision
+//! gets its facts, and what becomes of it.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use async_nats::connection::State;
+use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use veza_platform::{
+    bus::{self, BusMetrics, ServeOptions},
+    config::PostgresConfig,
+    event_log::{EventLog, LogOptions},
+    keyring::Keyring,
+    ledger::Ledger,
+    nats,
+    runtime::Runtime,
+};
+
+mod cache;
+mod commands;
+mod feed;
+mod metrics;
+mod sources;
+mod turns;
+mod worker;
+
+use worker::Worker;
+
+/// Runs the role until it is asked to stop. Any number of them work side by side.
+///
+/// # Errors
+/// When the settings cannot be used, or NATS could not be reached before the stop.
+pub async fn run(rt: Runtime) -> anyhow::Result<()> {
+    let config = &rt.config;
+    let client = nats::connect(&config.nats, "chat", &rt.lifecycle.soft).await?;
+    let connection = client.clone();
+    rt.health.add("chat.nats", move || {
+        let up = connection.connection_state() == State::Connected;
+        async move {
+            if up {
+                Ok(())
+            } else {
+                Err("not connected".to_owned())
+            }
+        }
+    });
+
+    let log = EventLog::connect(client.clone(), LogOptions::new(&config.nats, &rt.lifecycle));
+    rt.metrics
+        .register(|registry| log.register_metrics(registry.sub_registry_with_prefix("chat")));
+    let keys =
+        Keyring::open(postgres(&config.postgres).await?, &config.keys).context("opening the keyring")?;
+    let ledger = Ledger::new(log.clone(), keys, "veza/chat");
+    let worker = Arc::new(Worker::new(&rt, ledger));
+
+    feed::start(&rt, &log, &worker).await?;
+    let options = ServeOptions {
+        name: "chat",
+        subject: "cmd.chat.*.*",
+        concurrency: config.chat.max_concurrent_commands,
+    };
+    rt.started();
+    let bus_metrics = BusMetrics::register(&rt.metrics, "chat");
+    bus::serve(
+        &client,
+        &rt.lifecycle,
+        &bus_metrics,
+        options,
+        commands::router(worker),
+    )
+    .await
+}
+
+/// The way to the keyring. Connects when a key is first needed: chat starts and goes on without Postgres.
+async fn postgres(config: &PostgresConfig) -> anyhow::Result<DatabaseConnection> {
+    let mut options = ConnectOptions::new(config.url.expose().to_owned());
+    options
+        .connect_lazy(true)
+        .min_connections(0)
+        .max_connections(config.max_connections)
+        .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms))
+        .statement_timeout(Duration::from_millis(config.statement_timeout_ms))
+        .set_application_name("veza chat")
+        .sqlx_logging(false);
+    Database::connect(options)
+        .await
+        .context("reading the address of Postgres")
+}

@@ -61,7 +61,13 @@ pub struct Problem {
 impl Problem {
     /// A problem without more than code and words.
     pub fn new(kind: ProblemKind, code: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { kind, code: code.into(), detail: detail.into(), retry_after_ms: None, errors: Vec::new() }
+        Self {
+            kind,
+            code: code.into(),
+            detail: detail.into(),
+            retry_after_ms: None,
+            errors: Vec::new(),
+        }
     }
 
     /// Something that is needed is away; try again after `retry_after_ms`.
@@ -75,14 +81,24 @@ impl Problem {
     /// A defect of ours: the cause goes to the log, the caller learns only that.
     pub fn internal(cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(error = %cause, "a request failed on a defect");
-        Self::new(ProblemKind::Internal, "platform.internal", "something went wrong here; it was logged")
+        Self::new(
+            ProblemKind::Internal,
+            "platform.internal",
+            "something went wrong here; it was logged",
+        )
     }
 
     /// The content of one field is not acceptable.
     pub fn field(code: impl Into<String>, field: &str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        let error = FieldError { field: field.to_owned(), detail: detail.clone() };
-        Self { errors: vec![error], ..Self::new(ProblemKind::Invalid, code, detail) }
+        let error = FieldError {
+            field: field.to_owned(),
+            detail: detail.clone(),
+        };
+        Self {
+            errors: vec![error],
+            ..Self::new(ProblemKind::Invalid, code, detail)
+        }
     }
 }
 
@@ -96,6 +112,13 @@ impl<R: Reject> From<R> for Problem {
             RejectionKind::Gone => ProblemKind::Gone,
             RejectionKind::Limit => ProblemKind::TooMany,
         };
-        Self::new(kind, rejection.code(), rejection.to_string())
+        let (code, detail) = (rejection.code(), rejection.to_string());
+        match rejection.field() {
+            Some(field) => Self {
+                kind,
+                ..Self::field(code, field, detail)
+            },
+            None => Self::new(kind, code, detail),
+        }
     }
 }

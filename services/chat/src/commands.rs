@@ -1,0 +1,45 @@
+//! One function per command: who asks, what is decided, where it is appended, what is answered.
+
+mod access;
+mod member;
+mod post;
+mod space;
+
+use std::sync::Arc;
+
+use veza_domain::space::SpaceContext;
+use veza_events::{AccountId, Timestamp};
+use veza_platform::{ambient, bus::Router};
+
+use crate::worker::{View, Worker};
+
+/// Which function takes which command.
+pub(crate) fn router(worker: Arc<Worker>) -> Router<Worker> {
+    Router::new(worker)
+        .on(space::create)
+        .on(space::change)
+        .on(space::create_room)
+        .on(space::change_room)
+        .on(space::define_role)
+        .on(space::remove_role)
+        .on(space::create_invite)
+        .on(space::revoke_invite)
+        .on(member::accept_invite)
+        .on(member::change)
+        .on(member::remove)
+        .on(post::post)
+        .on(access::get)
+}
+
+fn now() -> Timestamp {
+    ambient::now().into()
+}
+
+/// What decisions about a space look at.
+fn asked(view: &View, actor: AccountId) -> SpaceContext<'_> {
+    SpaceContext {
+        now: now(),
+        actor,
+        membership: view.membership(),
+    }
+}

@@ -1,0 +1,119 @@
+//! Who is in a space.
+
+use std::sync::Arc;
+
+use veza_domain::{
+    Decider, decide_all,
+    member::{Member, MemberCommand, MemberContext},
+    space::{Space, SpaceCommand},
+};
+use veza_events::AccountId;
+use veza_platform::{
+    contract::{
+        Caller, Command, Problem, ProblemKind,
+        chat::{AcceptInvite, ChangeMember, Changed, InSpace, RemoveMember},
+    },
+    event_log::Expect,
+    ledger::Write,
+};
+
+use super::{asked, now};
+use crate::worker::{View, Worker, writes};
+
+/// A use that counts is written together with the membership, so that no more come than may.
+pub(super) async fn accept_invite(
+    worker: Arc<Worker>,
+    caller: Caller,
+    command: AcceptInvite,
+) -> Result<Changed, Problem> {
+    let AcceptInvite { space, ref digest } = command;
+    let account = caller.account()?;
+    let (primary, structure) = (worker.member_subject(space, account), worker.space_subject(space));
+    let decide = |view: &View| {
+        let accept = MemberCommand::Accept {
+            digest: digest.clone(),
+        };
+        let joined = Member::decide(&view.target.state, &about(view, account, account), accept)?;
+        let use_it = SpaceCommand::UseInvite {
+            digest: digest.clone(),
+        };
+        let used = Space::decide(view.structure(), &asked(view, account), use_it)?;
+        let mut all = writes(&primary, Expect::Last(view.target.seq), joined);
+        all.extend(writes(&structure, Expect::Last(view.space.seq), used));
+        Ok(all)
+    };
+    let position = worker
+        .change(&caller, &command, primary.clone(), account, decide)
+        .await?;
+    Ok(Changed { position })
+}
+
+pub(super) async fn change(
+    worker: Arc<Worker>,
+    caller: Caller,
+    command: ChangeMember,
+) -> Result<Changed, Problem> {
+    let ChangeMember {
+        account,
+        ref roles,
+        muted,
+        banned,
+        ..
+    } = command;
+    let roles = roles.clone().map(|roles| MemberCommand::ChangeRoles { roles });
+    let muted = muted.map(|muted| MemberCommand::Mute { muted });
+    let banned = banned.map(|banned| MemberCommand::Ban { banned });
+    // A ban comes last: after it there are no roles to change.
+    let commands: Vec<_> = roles.into_iter().chain(muted).chain(banned).collect();
+    if commands.is_empty() {
+        let detail = "say what to change: roles, muted or banned";
+        return Err(Problem::new(ProblemKind::Invalid, "member.no_change", detail));
+    }
+    membership(&worker, &caller, &command, account, &commands).await
+}
+
+pub(super) async fn remove(
+    worker: Arc<Worker>,
+    caller: Caller,
+    command: RemoveMember,
+) -> Result<Changed, Problem> {
+    membership(
+        &worker,
+        &caller,
+        &command,
+        command.account,
+        &[MemberCommand::Remove],
+    )
+    .await
+}
+
+/// Changes one membership by its own sequence: no two changes of it ever miss each other.
+async fn membership<C: Command + InSpace>(
+    worker: &Worker,
+    caller: &Caller,
+    command: &C,
+    account: AccountId,
+    commands: &[MemberCommand],
+) -> Result<Changed, Problem> {
+    let actor = caller.account()?;
+    let primary = worker.member_subject(command.space(), account);
+    let decide = |view: &View| -> Result<Vec<Write>, Problem> {
+        let context = about(view, actor, account);
+        let facts = decide_all::<Member>(&view.target.state, &context, commands.iter().cloned())?;
+        Ok(writes(&primary, Expect::Last(view.target.seq), facts))
+    };
+    let position = worker
+        .change(caller, command, primary.clone(), account, decide)
+        .await?;
+    Ok(Changed { position })
+}
+
+fn about(view: &View, actor: AccountId, account: AccountId) -> MemberContext<'_> {
+    MemberContext {
+        now: now(),
+        space: view.structure(),
+        account,
+        actor,
+        actor_membership: view.membership(),
+    }
+}

@@ -1,0 +1,70 @@
+//! The hot path: one append, on facts that are in memory.
+
+use std::sync::Arc;
+
+use veza_domain::{
+    Decider,
+    room::{Room, RoomCommand, RoomContext},
+};
+use veza_events::MessageId;
+use veza_platform::{
+    contract::{
+        Caller, Problem,
+        chat::{Post, Posted},
+    },
+    event_log::Expect,
+};
+
+use crate::worker::{Parties, Queue, Worker, writes};
+
+/// The append is fenced by the author's membership: the log refuses it if that has changed since.
+pub(super) async fn post(worker: Arc<Worker>, caller: Caller, command: Post) -> Result<Posted, Problem> {
+    let Post {
+        space,
+        room,
+        ref body,
+        reply_to,
+    } = command;
+    let author = caller.account()?;
+    let message: MessageId = caller.command.derive(author.uuid(), "message");
+    let timeline = worker.room_subject(space, room);
+    let fence = worker.member_subject(space, author).to_string();
+    let parties = Parties {
+        space,
+        actor: author,
+        target: author,
+    };
+
+    let _turn = worker.turns.take(Queue::Author(space, author)).await;
+    let decide = |view: &crate::worker::View| {
+        let context = RoomContext {
+            room,
+            space: view.structure(),
+            actor: author,
+            membership: view.membership(),
+            limit: worker.limit,
+        };
+        let say = RoomCommand::Post {
+            message,
+            body: body.clone(),
+            reply_to,
+        };
+        let expect = Expect::Fence {
+            subject: fence.clone(),
+            seq: view.actor.seq,
+        };
+        Ok(writes(&timeline, expect, Room::decide(&(), &context, say)?))
+    };
+    let written = worker
+        .ledger
+        .execute(&caller, &command, &timeline, |race| {
+            worker.decide(race, parties, &decide)
+        })
+        .await?;
+    let position = written.last().cloned();
+    Ok(Posted {
+        message,
+        position: position.ok_or_else(|| Problem::internal(&"a message was neither refused nor stored"))?,
+        duplicate: written.duplicate,
+    })
+}

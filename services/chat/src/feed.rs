@@ -1,0 +1,70 @@
+//! Keeps the caches fresh: what any worker writes is heard here a moment later.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use futures::{StreamExt, stream};
+use veza_events::Subject;
+use veza_platform::{
+    event_log::{EventLog, Live, LiveFeed, ReadError, Record},
+    runtime::Runtime,
+};
+
+use crate::{sources, worker::Worker};
+
+/// Everything that changes who may do what.
+const SUBJECTS: [&str; 2] = ["live.*.space.>", "live.*.member.>"];
+/// Pause between two tries to subscribe while the log is away.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// Subscribes, waiting for the log where needed; then follows on a task of the role.
+pub(crate) async fn start(rt: &Runtime, log: &EventLog, worker: &Arc<Worker>) -> anyhow::Result<()> {
+    let mut feeds = Vec::new();
+    for subject in SUBJECTS {
+        feeds.push(subscribe(rt, log, subject).await?);
+    }
+    let (worker, life) = (Arc::clone(worker), rt.lifecycle.clone());
+    // To the very end: commands that are finished during a drain decide on what is held, too.
+    rt.lifecycle.accompany("feed", async move {
+        let mut feed = stream::select_all(feeds);
+        while let Some(heard) = feed.next().await {
+            match heard {
+                Live::Event(record) => hear(&worker, &record),
+                Live::Lagged => worker.forget(),
+            }
+        }
+        life.fail("feed", "ended early".into());
+    });
+    Ok(())
+}
+
+async fn subscribe(rt: &Runtime, log: &EventLog, subject: &str) -> anyhow::Result<LiveFeed> {
+    loop {
+        match log.live(subject).await {
+            Ok(feed) => return Ok(feed),
+            Err(ReadError::Unavailable { .. }) => {}
+            Err(error) => return Err(error).context("subscribing to the live feed"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(RETRY) => {}
+            () = rt.lifecycle.soft.cancelled() => anyhow::bail!("stopped before the log could be reached"),
+        }
+    }
+}
+
+/// An event that cannot be read here still makes what is held too old, so that the next one who asks
+/// hears of it.
+fn hear(worker: &Worker, record: &Record) {
+    let Ok(subject) = record.subject.parse() else {
+        return;
+    };
+    let event = sources::decode(record).ok().flatten();
+    let (seq, prev) = (record.position.seq, record.prev);
+    match subject {
+        Subject::Space(_, space) => worker.spaces.hear(space, seq, prev, event.as_ref()),
+        Subject::Member(_, space, account) => {
+            worker.members.hear((space, account), seq, prev, event.as_ref());
+        }
+        Subject::Account(_) | Subject::Handle(_) | Subject::Room(..) => {}
+    }
+}

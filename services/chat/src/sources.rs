@@ -1,0 +1,106 @@
+//! How spaces and memberships are read from the log. Nothing in them is sealed, so no key is looked up and
+//! Postgres may be away.
+
+use std::{sync::Arc, time::Duration};
+
+use veza_domain::{Decider, member::Member, space::Space};
+use veza_events::{AccountId, DecodeError, Event, Shards, SpaceId, Subject, member::Membership};
+use veza_platform::{
+    contract::Problem,
+    event_log::{EventLog, Record},
+    ledger::{read_envelope, read_problem},
+};
+
+use crate::cache::{Known, ReadResult, Reading, Source};
+
+/// How often, and how far apart, a replica that is behind the leader is asked again.
+const REPLICA_TRIES: u32 = 20;
+const REPLICA_PAUSE: Duration = Duration::from_millis(10);
+
+/// The structures of spaces.
+pub(crate) struct Spaces {
+    pub(crate) log: EventLog,
+    pub(crate) shards: Shards,
+}
+
+/// Memberships, by space and account.
+pub(crate) struct Members {
+    pub(crate) log: EventLog,
+    pub(crate) shards: Shards,
+}
+
+impl Source for Spaces {
+    type Key = SpaceId;
+    type State = <Space as Decider>::State;
+    const WHOLE: bool = false;
+
+    async fn read(&self, space: SpaceId, known: Option<Reading<Self>>) -> ReadResult<Self> {
+        let subject = Subject::Space(self.shards.of(space), space).to_string();
+        let head = self.log.last_consistent(&subject).await.map_err(read_problem)?;
+        let head = head.map_or(0, |record| record.position.seq);
+        let mut known = known.unwrap_or_default();
+        for attempt in 0..REPLICA_TRIES {
+            if known.seq >= head {
+                return Ok(known);
+            }
+            if attempt > 0 {
+                tokio::time::sleep(REPLICA_PAUSE).await;
+            }
+            let records = self.log.load(&subject, known.seq).await.map_err(read_problem)?;
+            let next = Arc::make_mut(&mut known);
+            for record in records {
+                if let Some(event) = decode(&record)? {
+                    Self::apply(&mut next.state, &event);
+                }
+                next.seq = record.position.seq;
+            }
+        }
+        Err(Problem::unavailable(
+            "the event log is catching up; try again",
+            250,
+        ))
+    }
+
+    fn apply(state: &mut Self::State, event: &Event) {
+        if let Event::Space(event) = event {
+            Space::evolve(state, event);
+        }
+    }
+}
+
+impl Source for Members {
+    type Key = (SpaceId, AccountId);
+    type State = Membership;
+    const WHOLE: bool = true;
+
+    async fn read(&self, (space, account): Self::Key, _: Option<Reading<Self>>) -> ReadResult<Self> {
+        let subject = Subject::Member(self.shards.of(space), space, account).to_string();
+        let mut known = Known::default();
+        if let Some(last) = self.log.last_consistent(&subject).await.map_err(read_problem)? {
+            // A fact that is not understood must not be taken for an older one, or for none.
+            let event = decode(&last)?.ok_or_else(|| Problem::internal(&"an unknown fact about a member"))?;
+            Self::apply(&mut known.state, &event);
+            known.seq = last.position.seq;
+        }
+        Ok(Arc::new(known))
+    }
+
+    fn apply(state: &mut Membership, event: &Event) {
+        if let Event::Member(event) = event {
+            Member::evolve(state, event);
+        }
+    }
+}
+
+/// The event of a record; `None` for a type that this version does not know.
+pub(crate) fn decode(record: &Record) -> Result<Option<Event>, Problem> {
+    let envelope = read_envelope(record).map_err(|error| Problem::internal(&error))?;
+    match Event::decode(&envelope.kind, &record.payload) {
+        Ok(event) => Ok(Some(event)),
+        Err(DecodeError::UnknownType(kind)) => {
+            tracing::warn!(event.kind = kind, "an event of a newer version was passed over");
+            Ok(None)
+        }
+        Err(error) => Err(Problem::internal(&error)),
+    }
+}

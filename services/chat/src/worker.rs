@@ -1,0 +1,250 @@
+//! What all commands share: the facts that decisions look at, and the way from a decision into the log.
+
+use std::{future::Future, sync::Arc};
+
+use veza_domain::{room::BodyLimit, space::SpaceState};
+use veza_events::{AccountId, Event, RoomId, Shards, SpaceId, Subject, member::Membership};
+use veza_platform::{
+    contract::{Caller, Command, Problem, ProblemKind, chat::InSpace},
+    event_log::{Expect, Position, StreamName},
+    ledger::{Ledger, Write, Written},
+    runtime::Runtime,
+};
+
+use crate::{
+    cache::{Cache, Reading},
+    metrics::{self, CacheMetrics},
+    sources::{Members, Spaces},
+    turns::Turns,
+};
+
+/// The state of a chat worker, none of which is lost with it.
+pub(crate) struct Worker {
+    pub(crate) ledger: Ledger,
+    pub(crate) spaces: Cache<Spaces>,
+    pub(crate) members: Cache<Members>,
+    pub(crate) turns: Turns<Queue>,
+    pub(crate) shards: Shards,
+    pub(crate) limit: BodyLimit,
+}
+
+/// What is done one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Queue {
+    /// Changes of a space and of who is in it.
+    Space(SpaceId),
+    /// What one member says in a space.
+    Author(SpaceId, AccountId),
+}
+
+/// Who is involved in a decision.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parties {
+    pub(crate) space: SpaceId,
+    /// Who asks.
+    pub(crate) actor: AccountId,
+    /// Whose membership it is about.
+    pub(crate) target: AccountId,
+}
+
+/// The facts that a decision looks at.
+pub(crate) struct View {
+    pub(crate) space: Reading<Spaces>,
+    pub(crate) actor: Reading<Members>,
+    pub(crate) target: Reading<Members>,
+}
+
+impl View {
+    pub(crate) fn structure(&self) -> &SpaceState {
+        &self.space.state
+    }
+
+    pub(crate) fn membership(&self) -> &Membership {
+        &self.actor.state
+    }
+}
+
+impl Worker {
+    pub(crate) fn new(rt: &Runtime, ledger: Ledger) -> Self {
+        let config = &rt.config.chat;
+        let shards = Shards::new(u16::try_from(rt.config.nats.shards).unwrap_or(u16::MAX));
+        let lookups = CacheMetrics::register(&rt.metrics);
+        let log = ledger.log().clone();
+        let spaces = Spaces {
+            log: log.clone(),
+            shards,
+        };
+        let spaces = Cache::new(spaces, config.cached_spaces, lookups.of("spaces"));
+        let members = Cache::new(
+            Members { log, shards },
+            config.cached_members,
+            lookups.of("members"),
+        );
+        let (held_spaces, held_members) = (spaces.clone(), members.clone());
+        metrics::register_sizes(
+            &rt.metrics,
+            vec![
+                ("spaces", Box::new(move || held_spaces.len())),
+                ("members", Box::new(move || held_members.len())),
+            ],
+        );
+        Self {
+            ledger,
+            spaces,
+            members,
+            turns: Turns::default(),
+            shards,
+            limit: BodyLimit {
+                chars: config.max_message_chars,
+                bytes: config.max_message_bytes,
+            },
+        }
+    }
+
+    /// Holds nothing any more: events may have been missed.
+    pub(crate) fn forget(&self) {
+        tracing::info!("the live feed has a gap, everything held in memory is read again");
+        self.spaces.clear();
+        self.members.clear();
+    }
+
+    pub(crate) fn space_subject(&self, space: SpaceId) -> Subject {
+        Subject::Space(self.shards.of(space), space)
+    }
+
+    pub(crate) fn member_subject(&self, space: SpaceId, account: AccountId) -> Subject {
+        Subject::Member(self.shards.of(space), space, account)
+    }
+
+    pub(crate) fn room_subject(&self, space: SpaceId, room: RoomId) -> Subject {
+        Subject::Room(self.shards.of(space), room)
+    }
+
+    /// The facts as far as this worker has heard of them.
+    pub(crate) async fn view(&self, parties: Parties) -> Result<View, Problem> {
+        let member = |account| self.members.get((parties.space, account));
+        gather(parties, self.spaces.get(parties.space), member).await
+    }
+
+    /// The facts as the log has them now.
+    pub(crate) async fn view_anew(&self, parties: Parties) -> Result<View, Problem> {
+        let member = |account| self.members.get_anew((parties.space, account));
+        gather(parties, self.spaces.get_anew(parties.space), member).await
+    }
+
+    /// Decides on what is in memory; after a lost race on what is in the log. A refusal that may come from
+    /// a memory that is behind is decided again on the log, so that nobody is refused by the past.
+    pub(crate) async fn decide<T>(
+        &self,
+        race: u32,
+        parties: Parties,
+        decide: impl Fn(&View) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        if race == 0 {
+            match decide(&self.view(parties).await?) {
+                Err(problem) if hangs_on_facts(problem.kind) => {}
+                outcome => return outcome,
+            }
+        }
+        decide(&self.view_anew(parties).await?)
+    }
+
+    /// Changes a space or who is in it: decide, append to `primary`, answer where.
+    pub(crate) async fn change<C: Command + InSpace>(
+        &self,
+        caller: &Caller,
+        command: &C,
+        primary: Subject,
+        target: AccountId,
+        decide: impl Fn(&View) -> Result<Vec<Write>, Problem>,
+    ) -> Result<Position, Problem> {
+        let space = command.space();
+        let parties = Parties {
+            space,
+            actor: caller.account()?,
+            target,
+        };
+        let _turn = self.turns.take(Queue::Space(space)).await;
+        let decide = &decide;
+        let written = self
+            .ledger
+            .execute(caller, command, &primary, |race| {
+                self.decide(race, parties, decide)
+            })
+            .await?;
+        self.doubt(&primary, &written);
+        match written.last() {
+            Some(position) => Ok(position.clone()),
+            None => self.head(&primary).await,
+        }
+    }
+
+    /// What was just written is not in memory yet.
+    fn doubt(&self, primary: &Subject, written: &Written) {
+        match *primary {
+            Subject::Space(_, space) => self.spaces.doubt(space),
+            Subject::Member(_, space, account) => {
+                self.members.doubt((space, account));
+                if written.positions.len() > 1 {
+                    self.spaces.doubt(space);
+                }
+            }
+            Subject::Account(_) | Subject::Handle(_) | Subject::Room(..) => {}
+        }
+    }
+
+    /// Where an aggregate stands that did not have to change.
+    async fn head(&self, subject: &Subject) -> Result<Position, Problem> {
+        let seq = match *subject {
+            Subject::Space(_, space) => self.spaces.get(space).await?.seq,
+            Subject::Member(_, space, account) => self.members.get((space, account)).await?.seq,
+            Subject::Account(_) | Subject::Handle(_) | Subject::Room(..) => 0,
+        };
+        Ok(Position {
+            stream: StreamName::from(subject.stream().as_str()),
+            seq,
+        })
+    }
+}
+
+async fn gather<S, M>(parties: Parties, space: S, member: impl Fn(AccountId) -> M) -> Result<View, Problem>
+where
+    S: Future<Output = Result<Reading<Spaces>, Problem>>,
+    M: Future<Output = Result<Reading<Members>, Problem>>,
+{
+    if parties.actor == parties.target {
+        let (space, actor) = futures::try_join!(space, member(parties.actor))?;
+        let target = Arc::clone(&actor);
+        return Ok(View { space, actor, target });
+    }
+    let (space, actor, target) = futures::try_join!(space, member(parties.actor), member(parties.target))?;
+    Ok(View { space, actor, target })
+}
+
+/// Whether other facts could have led to another answer.
+fn hangs_on_facts(kind: ProblemKind) -> bool {
+    match kind {
+        ProblemKind::Forbidden
+        | ProblemKind::NotFound
+        | ProblemKind::Conflict
+        | ProblemKind::Gone
+        | ProblemKind::TooMany => true,
+        ProblemKind::Malformed
+        | ProblemKind::Invalid
+        | ProblemKind::Unauthenticated
+        | ProblemKind::TooLarge
+        | ProblemKind::Unavailable
+        | ProblemKind::Internal => false,
+    }
+}
+
+/// What to append: the first event of an aggregate expects `expect`, the others follow it.
+pub(crate) fn writes<E: Into<Event>>(subject: &Subject, expect: Expect, events: Vec<E>) -> Vec<Write> {
+    let mut expect = Some(expect);
+    let write = |event: E| Write {
+        subject: subject.clone(),
+        expect: expect.take().unwrap_or(Expect::Any),
+        event: event.into(),
+    };
+    events.into_iter().map(write).collect()
+}
