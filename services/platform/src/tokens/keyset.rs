@@ -74,7 +74,8 @@ impl KeySet {
         let mut next = self.clone();
         let retired_by = now - rotation.retire_after;
         // A key is over when its successor has signed for long enough.
-        while keys
+        while next
+            .keys
             .get(1)
             .is_some_and(|successor| successor.signs_from.time() <= retired_by)
         {
