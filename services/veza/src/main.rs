@@ -4,7 +4,6 @@
 
 mod bench;
 mod cli;
-mod client;
 mod commands;
 mod console;
 mod roles;

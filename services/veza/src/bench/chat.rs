@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
+use veza_client::Person;
 use veza_servers::{Fleet, FleetNats};
 
 use super::{
@@ -14,7 +15,7 @@ use super::{
     machine, platform,
     statistics::Times,
 };
-use crate::{client::Person, console::Console};
+use crate::console::Console;
 
 #[derive(Debug, Args)]
 pub(crate) struct ChatArgs {

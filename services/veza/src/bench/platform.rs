@@ -6,7 +6,7 @@ use anyhow::Context;
 use uuid::Uuid;
 use veza_servers::{Fleet, FleetOptions, Tools};
 
-use crate::client::{Api, Person};
+use veza_client::{Api, Person};
 
 /// A folder that is gone when the bench is.
 #[derive(Debug)]
