@@ -1,0 +1,9 @@
+//! The whole platform, role by role as separate processes on real servers, judged from outside.
+
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
+
+mod chaos;
+mod conversation;
+mod failures;
+mod log;
+mod platform;
