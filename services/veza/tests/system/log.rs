@@ -22,7 +22,7 @@ pub(crate) async fn messages(platform: &Platform, room: Uuid) -> Vec<Entry> {
     let life = Lifecycle::new("test");
     let client = veza_platform::nats::connect(&config.nats, "test", &life.soft).await.unwrap();
     let log = EventLog::connect(client, LogOptions::new(&config.nats, &life));
-    let keys = Keyring::open(veza_platform::postgres::connect(&config.postgres).unwrap(), &config.keys).unwrap();
+    let keys = Keyring::open(veza_platform::postgres::connect(&config.postgres, "test").await.unwrap(), &config.keys).unwrap();
     let ledger = Ledger::new(log, keys, "veza/test");
     assert_eq!(config.nats.shards, 1, "these tests run with one shard");
     let subject = Subject::Room(Shards::new(1).count() - 1, room.into());

@@ -4,6 +4,7 @@
 
 mod chaos;
 mod conversation;
+mod example;
 mod failures;
 mod log;
 mod platform;
