@@ -77,7 +77,13 @@ impl DataKey {
 
     /// HMAC-SHA256 of `bytes`, hex: equal for equal bytes, and not to be guessed without the key.
     pub fn digest(&self, bytes: &[u8]) -> String {
-        hex(hmac::sign(&self.0.mac, bytes).as_ref())
+        hex(&self.mac(bytes))
+    }
+
+    /// [`DataKey::digest`] as bytes.
+    pub fn mac(&self, bytes: &[u8]) -> [u8; 32] {
+        let tag = hmac::sign(&self.0.mac, bytes);
+        *tag.as_ref().first_chunk().expect("HMAC-SHA256 has 32 bytes")
     }
 }
 
@@ -131,7 +137,8 @@ pub(crate) fn open(key: &LessSafeKey, aad: &Aad, sealed: &[u8]) -> Option<Vec<u8
     Some(buffer)
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes
         .iter()

@@ -42,7 +42,7 @@ use crate::ambient;
 use crate::config::KeysConfig;
 use crate::contract::{Problem, ProblemKind};
 
-pub use self::data_key::{Aad, DataKey};
+pub use self::data_key::{Aad, DataKey, hex};
 pub use self::kek::{KekError, Keks, Wrapped};
 
 /// When a caller that found Postgres away is to come back, milliseconds.
