@@ -276,6 +276,19 @@ impl Ledger {
         }
     }
 
+    /// The records that a decision of `caller` on `command` is written as: sealed, with envelope and message id.
+    ///
+    /// # Errors
+    /// When the keys are away.
+    pub async fn prepare<C: Command>(
+        &self,
+        caller: &Caller,
+        command: &C,
+        writes: Vec<Write>,
+    ) -> Result<Vec<Draft>, Problem> {
+        self.drafts(caller, &digest_input(command), writes).await
+    }
+
     async fn drafts(&self, caller: &Caller, input: &[u8], writes: Vec<Write>) -> Result<Vec<Draft>, Problem> {
         let time = ambient::now().into();
         let actor = caller
