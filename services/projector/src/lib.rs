@@ -1,1 +1,18 @@
-//! veza-projector
+//! Builds the read models and caches from the log: in batches, each with its position in one transaction.
+//!
+//! No side effect belongs here that must happen once: what is built can be dropped and built again. Notices
+//! are hints to those who could also look.
+
+mod after;
+mod batch;
+mod metrics;
+mod postgres;
+mod role;
+mod stream;
+mod tables;
+mod transaction;
+
+pub mod projection;
+
+pub use metrics::ProjectorMetrics;
+pub use role::{cache_options, run};

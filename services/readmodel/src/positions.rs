@@ -37,12 +37,13 @@ impl Positions {
     }
 
     /// Waits for `seq`. Of all that wait for a stream one asks `position`, which notes what it learns.
-    pub(crate) async fn wait_for(
+    pub(crate) async fn wait_for<F: Future<Output = Result<u64, ReadError>>>(
         &self,
         stream: &str,
         seq: u64,
         within: Duration,
-        position: impl AsyncFn() -> Result<u64, ReadError>,
+        // No `AsyncFn`: whether its future is `Send` cannot be told yet.
+        position: impl Fn() -> F,
     ) -> Result<(), ReadError> {
         let deadline = Instant::now() + within;
         let Some(known) = self.of(stream) else {

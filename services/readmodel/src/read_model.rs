@@ -197,7 +197,7 @@ impl ReadModel {
     pub async fn wait_for(&self, stream: &str, seq: u64, within: Duration) -> Result<(), ReadError> {
         self.0
             .positions
-            .wait_for(stream, seq, within, async || self.position(stream).await)
+            .wait_for(stream, seq, within, || self.position(stream))
             .await
     }
 

@@ -128,6 +128,16 @@ impl CacheWriter {
         }
     }
 
+    /// Puts the generation out of force: the tables changed without it.
+    ///
+    /// # Errors
+    /// [`CacheError::Redis`].
+    pub async fn end(&self, stream: &str) -> Result<(), CacheError> {
+        self.pool.wait_for_connect().await?;
+        self.timely(async { self.client()?.del::<(), _>(pointer(stream)).await })
+            .await
+    }
+
     /// Deletes what older generations of a stream left behind; returns how many keys.
     ///
     /// # Errors

@@ -1,0 +1,214 @@
+//! Tables `account` and `session`.
+
+use std::collections::BTreeMap;
+
+use sea_orm::sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+use veza_events::AccountId;
+use veza_events::account::{AccountEvent, Registered, SessionStarted};
+
+use super::{Moment, Schema, SqlError, array_literal, wire_name};
+
+#[derive(Default)]
+pub(super) struct Accounts<'a> {
+    accounts: BTreeMap<Uuid, Change<'a>>,
+    /// `None`: over.
+    sessions: BTreeMap<Uuid, Option<Started<'a>>>,
+}
+
+#[derive(Default)]
+struct Change<'a> {
+    registered: Option<(&'a Registered, OffsetDateTime)>,
+    /// The new name shown, itself absent when it cannot be opened any more.
+    display_name: Option<Option<&'a str>>,
+    roles: Vec<String>,
+    seq: i64,
+}
+
+struct Started<'a> {
+    account: Uuid,
+    event: &'a SessionStarted,
+    moment: Moment,
+}
+
+impl<'a> Accounts<'a> {
+    pub(super) fn take(&mut self, account: AccountId, moment: Moment, event: &'a AccountEvent) {
+        let account = account.uuid();
+        match event {
+            AccountEvent::Registered(event) => {
+                self.change(account, moment).registered = Some((event, moment.at))
+            }
+            AccountEvent::ProfileChanged(event) => {
+                if let Some(name) = &event.display_name {
+                    self.change(account, moment).display_name = Some(name.clear().map(String::as_str));
+                }
+            }
+            AccountEvent::RoleGranted(event) => {
+                let role = wire_name(&event.role);
+                let roles = &mut self.change(account, moment).roles;
+                if let Err(place) = roles.binary_search(&role) {
+                    roles.insert(place, role);
+                }
+            }
+            AccountEvent::SessionStarted(event) => {
+                let started = Started {
+                    account,
+                    event,
+                    moment,
+                };
+                self.sessions.insert(event.session.uuid(), Some(started));
+            }
+            AccountEvent::SessionEnded(event) => {
+                self.sessions.insert(event.session.uuid(), None);
+            }
+            // Passwords are of no read model.
+            AccountEvent::PasswordChanged(_) => {}
+        }
+    }
+
+    /// Accounts whose names are others now.
+    pub(super) fn renamed(&self) -> Vec<Uuid> {
+        let renamed = self
+            .accounts
+            .iter()
+            .filter(|(_, change)| change.registered.is_some() || change.display_name.is_some());
+        renamed.map(|(account, _)| *account).collect()
+    }
+
+    pub(super) async fn write(&self, connection: &mut PgConnection, schema: Schema) -> Result<u64, SqlError> {
+        let mut rows = 0;
+        if !self.accounts.is_empty() {
+            rows += self.insert_accounts(connection, schema).await?;
+            rows += self.update_accounts(connection, schema).await?;
+        }
+        if !self.sessions.is_empty() {
+            rows += self.insert_sessions(connection, schema).await?;
+            rows += self.delete_sessions(connection, schema).await?;
+        }
+        Ok(rows)
+    }
+
+    fn change(&mut self, account: Uuid, moment: Moment) -> &mut Change<'a> {
+        let change = self.accounts.entry(account).or_default();
+        change.seq = moment.seq;
+        change
+    }
+
+    async fn insert_accounts(&self, connection: &mut PgConnection, schema: Schema) -> Result<u64, SqlError> {
+        let (mut ids, mut handles, mut emails, mut names) = (vec![], vec![], vec![], vec![]);
+        let (mut roles, mut times, mut seqs) = (vec![], vec![], vec![]);
+        for (account, change) in &self.accounts {
+            if let Some((event, at)) = change.registered {
+                ids.push(*account);
+                handles.push(event.handle.clear().map(String::as_str));
+                emails.push(event.email.clear().map(String::as_str));
+                let first_name = event.display_name.clear().map(String::as_str);
+                names.push(change.display_name.unwrap_or(first_name));
+                roles.push(array_literal(&change.roles));
+                times.push(at);
+                seqs.push(change.seq);
+            }
+        }
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let sql = "INSERT INTO {s}.account (account, handle, email, display_name, roles, registered_at, seq)
+            SELECT u.account, u.handle, u.email, u.name, u.roles::text[], u.at, u.seq
+            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::int8[])
+                AS u (account, handle, email, name, roles, at, seq)
+            ON CONFLICT (account) DO NOTHING";
+        let query = schema
+            .query(sql)
+            .bind(ids)
+            .bind(handles)
+            .bind(emails)
+            .bind(names)
+            .bind(roles);
+        Ok(query
+            .bind(times)
+            .bind(seqs)
+            .execute(connection)
+            .await?
+            .rows_affected())
+    }
+
+    async fn update_accounts(&self, connection: &mut PgConnection, schema: Schema) -> Result<u64, SqlError> {
+        let (mut ids, mut renamed, mut names, mut roles, mut seqs) = (vec![], vec![], vec![], vec![], vec![]);
+        for (account, change) in self
+            .accounts
+            .iter()
+            .filter(|(_, change)| change.registered.is_none())
+        {
+            ids.push(*account);
+            renamed.push(change.display_name.is_some());
+            names.push(change.display_name.flatten());
+            roles.push(array_literal(&change.roles));
+            seqs.push(change.seq);
+        }
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let sql = "UPDATE {s}.account AS a SET
+                display_name = CASE WHEN u.renamed THEN u.name ELSE a.display_name END,
+                roles = ARRAY(SELECT DISTINCT r FROM unnest(a.roles || u.roles::text[]) AS r ORDER BY r),
+                seq = u.seq
+            FROM unnest($1::uuid[], $2::bool[], $3::text[], $4::text[], $5::int8[])
+                AS u (account, renamed, name, roles, seq)
+            WHERE a.account = u.account AND a.seq < u.seq";
+        let query = schema
+            .query(sql)
+            .bind(ids)
+            .bind(renamed)
+            .bind(names)
+            .bind(roles)
+            .bind(seqs);
+        Ok(query.execute(connection).await?.rows_affected())
+    }
+
+    async fn insert_sessions(&self, connection: &mut PgConnection, schema: Schema) -> Result<u64, SqlError> {
+        let (mut ids, mut accounts, mut devices) = (vec![], vec![], vec![]);
+        let (mut starts, mut ends, mut seqs) = (vec![], vec![], vec![]);
+        for (session, started) in &self.sessions {
+            if let Some(started) = started {
+                ids.push(*session);
+                accounts.push(started.account);
+                let device = started.event.device.as_ref().and_then(|device| device.clear());
+                devices.push(device.map(String::as_str));
+                starts.push(started.moment.at);
+                ends.push(started.event.expires_at.time());
+                seqs.push(started.moment.seq);
+            }
+        }
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let sql = "INSERT INTO {s}.session (session, account, device, started_at, expires_at, seq)
+            SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::int8[])
+            ON CONFLICT (session) DO NOTHING";
+        let query = schema
+            .query(sql)
+            .bind(ids)
+            .bind(accounts)
+            .bind(devices)
+            .bind(starts)
+            .bind(ends)
+            .bind(seqs);
+        Ok(query.execute(connection).await?.rows_affected())
+    }
+
+    async fn delete_sessions(&self, connection: &mut PgConnection, schema: Schema) -> Result<u64, SqlError> {
+        let over = self.sessions.iter().filter(|(_, started)| started.is_none());
+        let over: Vec<Uuid> = over.map(|(session, _)| *session).collect();
+        if over.is_empty() {
+            return Ok(0);
+        }
+        let sql = "DELETE FROM {s}.session WHERE session = ANY($1)";
+        Ok(schema
+            .query(sql)
+            .bind(over)
+            .execute(connection)
+            .await?
+            .rows_affected())
+    }
+}

@@ -1,0 +1,179 @@
+//! What events do to the tables. One module per group of tables, each the same two steps: fold the events
+//! of a batch into one change per row, then write all rows of a table with one statement.
+//!
+//! Folding makes the outcome independent of where batches begin and end. Writing is idempotent: rows carry
+//! the sequence of their last change, and nothing older overwrites it.
+
+mod account;
+mod member;
+mod room;
+mod space;
+
+use sea_orm::sqlx::{AssertSqlSafe, PgConnection, Postgres, postgres::PgArguments, query::Query};
+use time::OffsetDateTime;
+use uuid::Uuid;
+use veza_events::{AccountId, Event, Subject};
+use veza_platform::ledger::Recorded;
+use veza_readmodel::cache::CacheChanges;
+
+pub(crate) type SqlError = sea_orm::sqlx::Error;
+
+/// A schema that holds read models: the one in use, or the one that a rebuild fills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Schema(&'static str);
+
+impl Schema {
+    /// In use.
+    pub(crate) const LIVE: Self = Self("read");
+    /// Being rebuilt.
+    pub(crate) const NEXT: Self = Self("read_next");
+    /// In use before the last rebuild.
+    pub(crate) const PREVIOUS: Self = Self("read_prev");
+
+    pub(crate) const fn name(self) -> &'static str {
+        self.0
+    }
+
+    /// A statement on this schema, which `template` calls `{s}`.
+    pub(crate) fn query<'q>(self, template: &str) -> Query<'q, Postgres, PgArguments> {
+        sea_orm::sqlx::query(AssertSqlSafe(self.sql(template)))
+    }
+
+    pub(crate) fn sql(self, template: &str) -> String {
+        template.replace("{s}", self.0)
+    }
+}
+
+/// One event as the tables see it.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry<'a> {
+    /// Its sequence.
+    pub(crate) seq: u64,
+    pub(crate) subject: &'a Subject,
+    /// `None`: of a type that is unknown here; it still moves the head of a timeline.
+    pub(crate) recorded: Option<&'a Recorded>,
+}
+
+/// When and where something happened.
+#[derive(Clone, Copy)]
+struct Moment {
+    seq: i64,
+    at: OffsetDateTime,
+}
+
+/// What a batch does to all tables.
+#[derive(Default)]
+pub(crate) struct Changes<'a> {
+    accounts: account::Accounts<'a>,
+    spaces: space::Spaces<'a>,
+    members: member::Members<'a>,
+    rooms: room::Rooms<'a>,
+}
+
+/// What writing came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RowsWritten {
+    /// Rows inserted, changed or deleted.
+    pub(crate) rows: u64,
+    /// Messages that were there before and therefore left out.
+    pub(crate) repeated_messages: u64,
+}
+
+impl<'a> Changes<'a> {
+    pub(crate) fn fold(entries: impl IntoIterator<Item = Entry<'a>>) -> Self {
+        let mut changes = Self::default();
+        for entry in entries {
+            changes.take(entry);
+        }
+        changes
+    }
+
+    fn take(&mut self, entry: Entry<'a>) {
+        let seq = entry.seq.cast_signed();
+        if let Subject::Room(_, room) = entry.subject {
+            self.rooms.moved(*room, seq);
+        }
+        let Some(recorded) = entry.recorded else { return };
+        let moment = Moment {
+            seq,
+            at: recorded.envelope.time.time(),
+        };
+        match (&recorded.event, entry.subject) {
+            (Event::Account(event), Subject::Account(account)) => self.accounts.take(*account, moment, event),
+            (Event::Space(event), Subject::Space(_, space)) => self.spaces.take(*space, moment, event),
+            (Event::Member(event), _) => self.members.take(moment, event),
+            (Event::Room(event), _) => self.rooms.take(moment, event),
+            // Who holds a name is decided in the log and asked of nobody here. An event that lies under
+            // another aggregate than its type's says nothing that could be shown.
+            (Event::Handle(_) | Event::Account(_) | Event::Space(_), _) => {}
+        }
+    }
+
+    pub(crate) async fn write(
+        &self,
+        connection: &mut PgConnection,
+        schema: Schema,
+    ) -> Result<RowsWritten, SqlError> {
+        let mut written = RowsWritten::default();
+        written.rows += self.accounts.write(connection, schema).await?;
+        written.rows += self.spaces.write(connection, schema).await?;
+        written.rows += self.members.write(connection, schema).await?;
+        let rooms = self.rooms.write(connection, schema).await?;
+        written.rows += rooms.rows;
+        written.repeated_messages = rooms.repeated_messages;
+        Ok(written)
+    }
+
+    /// What caches must hear once it is committed at `position`.
+    pub(crate) fn cache_changes(&self, position: u64) -> CacheChanges {
+        CacheChanges {
+            position,
+            rooms: self.rooms.cache_changes(),
+            accounts: self.accounts.renamed(),
+        }
+    }
+}
+
+/// `items` as a Postgres array literal. Only for names and ids of ours, which need no quoting.
+fn array_literal<T: std::fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
+    let mut text = String::from("{");
+    for item in items {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        text.push_str(&item.to_string());
+    }
+    text.push('}');
+    text
+}
+
+/// The name that a value has in events.
+fn wire_name(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(name)) => name,
+        other => unreachable!("enums of events are stored by name, not as {other:?}"),
+    }
+}
+
+fn uuid_of(account: AccountId) -> Uuid {
+    account.uuid()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_array_literal_holds_names_in_order() {
+        assert_eq!(array_literal(["view", "post"]), "{view,post}");
+        assert_eq!(array_literal(Vec::<Uuid>::new()), "{}");
+    }
+
+    #[test]
+    fn a_statement_names_its_schema() {
+        assert_eq!(
+            Schema::NEXT.sql("SELECT 1 FROM {s}.room"),
+            "SELECT 1 FROM read_next.room"
+        );
+    }
+}
