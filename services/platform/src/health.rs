@@ -83,7 +83,8 @@ impl Health {
         }
     }
 
-    /// Adds a check, or replaces the one of that name. It should look at what is known (a connection's
+    /// Adds a check, or replaces the one of that name: begin it with the role, as several run in one process.
+    /// It should look at what is known (a connection's
     /// state) or ask something cheap; its answer is used for a second.
     pub fn add<F, Fut>(&self, name: impl Into<String>, check: F)
     where
@@ -98,13 +99,19 @@ impl Health {
         self.lock().insert(name.into(), check);
     }
 
-    /// Adds a check that fails with "starting" until the gate is opened.
+    /// Adds a check that fails with "not serving" until the gate is opened.
     pub fn gate(&self, name: impl Into<String>) -> Gate {
         let gate = Gate::default();
         let seen = gate.clone();
         self.add(name, move || {
             let open = seen.0.load(Ordering::Acquire);
-            async move { if open { Ok(()) } else { Err("starting".to_owned()) } }
+            async move {
+                if open {
+                    Ok(())
+                } else {
+                    Err("not serving".to_owned())
+                }
+            }
         });
         gate
     }

@@ -11,6 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::metrics::MetricType;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -126,7 +129,14 @@ impl Lifecycle {
         name: &'static str,
         future: impl Future<Output = ()> + Send + 'static,
     ) -> AbortHandle {
-        self.spawn_on(&self.tasks, name, &self.hard, future)
+        let holds: Vec<_> = self.ancestors.iter().map(TaskTracker::token).collect();
+        let entry = RunningEntry::new(self, name);
+        let task = self.guarded(name, future);
+        let task = async move {
+            let _counted = (entry, holds);
+            task.await;
+        };
+        self.tasks.spawn(task).abort_handle()
     }
 
     /// Runs `future` until everything else is over, without a drain waiting for it: for what must be there
@@ -143,7 +153,7 @@ impl Lifecycle {
                 () = future => {}
             }
         };
-        self.spawn_on(&self.companions, name, &self.hard, future)
+        self.companions.spawn(self.guarded(name, future)).abort_handle()
     }
 
     /// Runs `work` on the thread pool for blocking calls; a drain waits for it.
@@ -196,9 +206,11 @@ impl Lifecycle {
         self.soft.cancel();
         self.tasks.close();
         let drained = tokio::select! {
+            // First, since it is what ends the tasks then.
+            biased;
+            () = self.hard.cancelled() => Err(StopError::Hurried),
             () = self.tasks.wait() => Ok(()),
             () = tokio::time::sleep(timeout) => Err(StopError::Overdue { tasks: self.running() }),
-            () = self.hard.cancelled() => Err(StopError::Hurried),
         };
         if drained.is_err() {
             self.hard.cancel();
@@ -260,29 +272,45 @@ impl Lifecycle {
         format!("{}/{task}", self.name)
     }
 
-    fn spawn_on(
+    /// `future` until a hard stop, its panic noticed.
+    fn guarded(
         &self,
-        tracker: &TaskTracker,
         name: &'static str,
-        hard: &CancellationToken,
         future: impl Future<Output = ()> + Send + 'static,
-    ) -> AbortHandle {
-        let holds: Vec<_> = self.ancestors.iter().map(TaskTracker::token).collect();
-        let entry = RunningEntry::new(self, name);
-        let (life, hard) = (self.clone(), hard.clone());
-        let task = async move {
-            let _entry = entry;
-            let _holds = holds;
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let life = self.clone();
+        async move {
             let outcome = tokio::select! {
                 biased;
-                () = hard.cancelled() => return,
+                () = life.hard.cancelled() => return,
                 outcome = AssertUnwindSafe(future).catch_unwind() => outcome,
             };
             if let Err(panic) = outcome {
                 life.fail(name, format!("panicked: {}", panic_message(&*panic)));
             }
-        };
-        tracker.spawn(task).abort_handle()
+        }
+    }
+
+    /// The number of tasks by name, as metrics.
+    pub(crate) fn task_metrics(&self) -> Box<dyn Collector> {
+        Box::new(TaskCollector(Arc::clone(&self.shared)))
+    }
+}
+
+#[derive(Debug)]
+struct TaskCollector(Arc<Shared>);
+
+impl Collector for TaskCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let help = "Tasks that have not ended";
+        let mut family = encoder.encode_descriptor("tasks", help, None, MetricType::Gauge)?;
+        for (name, count) in lock(&self.0.running).iter() {
+            let count = i64::try_from(*count).unwrap_or(i64::MAX);
+            family
+                .encode_family(&[("task", name.as_str())])?
+                .encode_gauge(&count)?;
+        }
+        Ok(())
     }
 }
 

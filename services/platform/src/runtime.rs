@@ -3,10 +3,11 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::Config;
 use crate::health::{Gate, Health};
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{Lifecycle, StopError};
 use crate::telemetry::Metrics;
 
 /// Everything that a role shares with the process around it. Cheap to clone.
@@ -29,10 +30,12 @@ impl Runtime {
     pub fn new(config: Config) -> Self {
         let lifecycle = Lifecycle::default();
         let health = Health::new(lifecycle.soft.clone());
+        let metrics = Metrics::new();
+        metrics.register(|registry| registry.register_collector(lifecycle.task_metrics()));
         Self {
             config: Arc::new(config),
             lifecycle,
-            metrics: Metrics::new(),
+            metrics,
             health,
             gate: None,
         }
@@ -57,8 +60,27 @@ impl Runtime {
             ..self.clone()
         };
         let lifecycle = runtime.lifecycle.clone();
-        lifecycle.spawn_essential("run", role(runtime));
+        let gate = runtime.gate.clone();
+        let role = role(runtime);
+        lifecycle.spawn_essential("run", async move {
+            let ended = role.await;
+            if let Some(gate) = gate {
+                gate.close();
+            }
+            ended
+        });
         lifecycle
+    }
+
+    /// Waits until a stop is asked for, then drains for at most `lifecycle.drain_timeout_ms`.
+    ///
+    /// # Errors
+    /// As [`Lifecycle::drain`]: the process should exit with a failure.
+    pub async fn run_to_end(&self) -> Result<(), StopError> {
+        self.lifecycle.soft.cancelled().await;
+        self.lifecycle
+            .drain(Duration::from_millis(self.config.lifecycle.drain_timeout_ms))
+            .await
     }
 
     /// Answers `/healthz`, `/readyz` and `/metrics` on `telemetry.ops_listen` to the very end, so that a

@@ -1,5 +1,7 @@
 //! Stopping in two stages, failures that are noticed, and the answers given meanwhile.
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
+
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -41,7 +43,7 @@ async fn work_that_does_not_end_is_dropped_at_the_deadline_and_named() {
         let witness = DropWitness(Arc::clone(&dropped));
         life.spawn("stuck", async move {
             let _witness = witness;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         });
     }
     let overdue = StopError::Overdue {
@@ -58,10 +60,27 @@ async fn a_hard_stop_does_not_wait() {
     life.spawn("stuck", std::future::pending());
     let hard = life.hard.clone();
     life.accompany("second signal", async move { hard.cancel() });
-    assert_eq!(
-        life.drain(Duration::from_secs(3_600)).await,
-        Err(StopError::Hurried)
-    );
+    assert_eq!(life.drain(Duration::from_hours(1)).await, Err(StopError::Hurried));
+}
+
+#[tokio::test]
+async fn what_accompanies_a_role_is_not_waited_for_but_outlives_its_work() {
+    let life = Lifecycle::new("test");
+    let (role, ended) = (life.child("chat"), Arc::new(AtomicUsize::new(0)));
+    let witness = DropWitness(Arc::clone(&ended));
+    role.accompany("feed", async move {
+        let _witness = witness;
+        std::future::pending::<()>().await;
+    });
+    let (soft, seen) = (role.soft.clone(), Arc::clone(&ended));
+    role.spawn("worker", async move {
+        soft.cancelled().await;
+        tokio::task::yield_now().await;
+        assert_eq!(seen.load(Ordering::SeqCst), 0, "the feed is still there");
+    });
+    assert_eq!(life.running(), ["chat/worker"]);
+    assert_eq!(life.drain(SOON).await, Ok(()));
+    assert_eq!(ended.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
@@ -151,7 +170,8 @@ async fn a_process_is_ready_once_its_roles_serve_and_not_while_it_drains() {
         Ok(told_to_finish.await?)
     });
 
-    let starting = "{\"ready\":false,\"stopping\":false,\"checks\":{\"chat\":\"starting\",\"nats\":null}}\n";
+    let starting =
+        "{\"ready\":false,\"stopping\":false,\"checks\":{\"chat\":\"not serving\",\"nats\":null}}\n";
     assert_eq!(get(address, "/readyz").await, (503, starting.into()));
     serve.send(()).unwrap();
     runtime.health.ready(SOON).await.unwrap();
@@ -160,11 +180,12 @@ async fn a_process_is_ready_once_its_roles_serve_and_not_while_it_drains() {
     assert_eq!(get(address, "/nothing").await.0, 404);
     let (status, metrics) = get(address, "/metrics").await;
     assert!(status == 200 && metrics.contains("veza_build_info"), "{metrics}");
+    assert!(metrics.contains("veza_tasks{task=\"chat/run\"} 1"), "{metrics}");
 
     let life = runtime.lifecycle.clone();
-    let drain = async { life.drain(SOON).await };
+    let drain = runtime.run_to_end();
     let look = async {
-        life.soft.cancelled().await;
+        life.soft.cancel();
         let (status, body) = get(address, "/readyz").await;
         assert!(status == 503 && body.contains("\"stopping\":true"), "{body}");
         finish.send(()).unwrap();
@@ -197,7 +218,7 @@ async fn a_check_is_asked_at_most_once_a_second_and_may_not_hang() {
     };
     tokio::time::timeout(SOON, asked_again).await.unwrap();
 
-    runtime.health.add("postgres", || std::future::pending());
+    runtime.health.add("postgres", std::future::pending);
     let report = runtime.health.report().await;
     assert_eq!(
         report.to_string(),

@@ -102,7 +102,7 @@ impl Findings {
             "must be addresses like nats://host:4222",
         );
         self.warn(
-            config.nats.replicas % 2 == 0,
+            config.nats.replicas.is_multiple_of(2),
             "nats.replicas",
             "is even: the log survives no more failures than with one copy less",
         );
@@ -216,6 +216,12 @@ impl Findings {
                 .any(|network| network.ends_with("/0")),
             "gateway.trusted_proxies",
             "trusts everyone, so that anyone can choose the address they seem to come from",
+        );
+        let local = is_loopback(&format!("http://{}", gateway.listen));
+        self.warn(
+            self.production && !local && gateway.tls_cert_file.is_none() && gateway.trusted_proxies.is_empty(),
+            "gateway.listen",
+            "is open to others without TLS: name a certificate, or the proxy that has one in gateway.trusted_proxies",
         );
         self.error(
             gateway.tls_cert_file.is_some() != gateway.tls_key_file.is_some(),
@@ -390,6 +396,8 @@ mod tests {
             [(Error, "gateway.public_url")]
         );
         assert_eq!(found(|c| c.gateway.public_url = "http://[::1]:8080".into()), []);
+        let open = found(|c| c.gateway.listen = "0.0.0.0:80".into());
+        assert_eq!(open, [(Severity::Warning, "gateway.listen")]);
         assert_eq!(
             found(|c| c.accounts.argon2_memory_kib = 64),
             [(Error, "accounts.argon2_memory_kib")]

@@ -141,10 +141,6 @@ impl Config {
     ///
     /// # Errors
     /// As [`Config::load`].
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "settings are the door for the environment"
-    )]
     pub fn from_env(path: Option<&Path>) -> Result<Self, ConfigError> {
         let env = std::env::vars_os();
         Self::load(

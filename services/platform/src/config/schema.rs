@@ -197,15 +197,15 @@ impl Field {
     fn in_range(self, number: f64) -> Result<(), String> {
         let bound = |name| self.schema.get(name).and_then(Value::as_f64);
         let least = bound("minimum").unwrap_or(f64::MIN);
-        let most = bound("maximum").unwrap_or(match self.schema.get("format").and_then(Value::as_str) {
-            Some("uint32") => f64::from(u32::MAX),
-            _ => f64::MAX,
-        });
-        match (least..=most).contains(&number) {
-            true => Ok(()),
-            false if most == f64::MAX => Err(format!("must be at least {least}")),
-            false => Err(format!("must be between {least} and {most}")),
+        let is_u32 = self.schema.get("format").is_some_and(|format| format == "uint32");
+        let most = bound("maximum").or(is_u32.then_some(f64::from(u32::MAX)));
+        if number >= least && most.is_none_or(|most| number <= most) {
+            return Ok(());
         }
+        Err(match most {
+            Some(most) => format!("must be between {least} and {most}"),
+            None => format!("must be at least {least}"),
+        })
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn load(
     let mut given = Given::default();
     if let Some(path) = path {
         for (key, value) in read_file(path)? {
-            given.put(Setting {
+            given.put(&Setting {
                 origin: path.display().to_string(),
                 key,
                 written: Written::Toml(value),
@@ -36,7 +36,7 @@ pub(super) fn load(
     variables.sort();
     for (name, text) in variables {
         let key = name[PREFIX.len()..].to_lowercase().replace("__", ".");
-        given.put(Setting {
+        given.put(&Setting {
             origin: name,
             key,
             written: Written::Text(text),
@@ -105,7 +105,7 @@ struct Given {
 }
 
 impl Given {
-    fn put(&mut self, setting: Setting) -> Result<(), ConfigError> {
+    fn put(&mut self, setting: &Setting) -> Result<(), ConfigError> {
         let (key, value) = setting.resolve()?;
         let again = self.origins.insert(key.clone(), setting.origin.clone());
         let same_source = again.is_some_and(|other| {
@@ -157,6 +157,9 @@ impl Setting {
                 field.accepts(value).map_err(|reason| self.bad(&reason))?;
             }
             return Ok((self.key.clone(), value));
+        }
+        if Field::root().get(&self.key).is_some() {
+            return Err(self.bad("is a section, not a setting"));
         }
         let secret = self
             .key

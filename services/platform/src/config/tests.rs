@@ -173,10 +173,11 @@ fn a_value_that_does_not_fit_is_refused_by_name() {
             "{text}"
         );
     }
-    assert!(matches!(
-        from_file("gateway = 1\n"),
-        Err(ConfigError::UnknownKey { .. })
-    ));
+    assert_eq!(
+        refusal(from_env("VEZA__NATS", "x")),
+        "VEZA__NATS: `nats` is a section, not a setting"
+    );
+    assert!(refusal(from_file("gateway = 1\n")).ends_with("`gateway` is a section, not a setting"));
 }
 
 #[test]

@@ -22,8 +22,8 @@ use crate::telemetry::Metrics;
 const MAX_CONNECTIONS: usize = 64;
 /// Longest wait for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest life of a connection: a scraper comes again.
-const CONNECTION_LIFE: Duration = Duration::from_secs(300);
+/// Longest life of a connection, which answers one request: idle ones must not keep probes out.
+const CONNECTION_LIFE: Duration = Duration::from_secs(30);
 /// Pause after a failed accept (out of file descriptors, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -80,7 +80,10 @@ impl Pages {
     async fn connection(&self, stream: TcpStream) {
         let service = service_fn(|request| async move { Ok::<_, Infallible>(self.answer(request).await) });
         let mut server = hyper::server::conn::http1::Builder::new();
-        server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+        server
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .keep_alive(false);
         let connection = server.serve_connection(TokioIo::new(stream), service);
         if let Ok(Err(error)) = tokio::time::timeout(CONNECTION_LIFE, connection).await {
             tracing::debug!(error.message = %error, "an ops connection broke");

@@ -29,7 +29,8 @@ pub fn inject_http(headers: &mut http::HeaderMap) {
     TraceContextPropagator::new().inject_context(&Context::current(), &mut HttpCarrier(headers));
 }
 
-/// The trace context in HTTP headers; empty when there is none that is valid.
+/// The trace context in HTTP headers; empty when there is none that is valid. Only for callers that are
+/// trusted: whoever begins a trace decides whether it is sent.
 pub fn extract_http(headers: &http::HeaderMap) -> Context {
     TraceContextPropagator::new().extract_with_context(&Context::new(), &HttpView(headers))
 }
