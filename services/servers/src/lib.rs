@@ -7,6 +7,7 @@
 mod error;
 mod fleet;
 mod folder;
+mod http;
 mod nats;
 mod port;
 mod postgres;

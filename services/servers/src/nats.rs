@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpStream;
 
 use crate::error::ServerError;
 use crate::process::{Launch, Process};
 use crate::tools::Tools;
-use crate::{delegate_to_process, folder, port, secret};
+use crate::{delegate_to_process, folder, http, port, secret};
 
 const NATS: &str = "NATS";
 const USER: &str = "veza";
@@ -308,7 +308,7 @@ impl NatsCluster {
         let search = async {
             loop {
                 for node in self.nodes.iter().filter(|node| node.is_running()) {
-                    let jetstream = get_json(node.monitor_port().unwrap_or_default(), "/jsz").await;
+                    let jetstream = http::get_json(node.monitor_port().unwrap_or_default(), "/jsz").await;
                     let meta = &jetstream["meta_cluster"];
                     if meta["leader"] == node.name() && enough(meta) {
                         return node.name().to_owned();
@@ -338,23 +338,4 @@ impl NatsCluster {
             node.stop().await;
         }
     }
-}
-
-/// One page of the monitoring port; `null` if it does not answer.
-async fn get_json(port: u16, path: &str) -> Value {
-    let request = async {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
-        stream
-            .write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes())
-            .await
-            .ok()?;
-        let mut answer = String::new();
-        stream.take(1 << 20).read_to_string(&mut answer).await.ok()?;
-        serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
-    };
-    tokio::time::timeout(ANSWER_WITHIN, request)
-        .await
-        .ok()
-        .flatten()
-        .unwrap_or_default()
 }

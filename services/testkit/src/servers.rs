@@ -27,7 +27,7 @@ pub type TestCluster = OnFolder<NatsCluster>;
 pub type TestPostgres = OnFolder<Postgres>;
 /// An empty Redis: about 50 ms.
 pub type TestRedis = OnFolder<Redis>;
-/// An S3 server: about three seconds.
+/// An empty S3 server: four to eight seconds.
 pub type TestS3 = OnFolder<S3>;
 
 impl TestNats {

@@ -117,21 +117,62 @@ async fn redis_comes_back_on_its_port() {
 }
 
 #[tokio::test]
-async fn s3_comes_back_on_its_ports() {
+async fn s3_keeps_objects_over_a_stop_a_kill_and_other_ports() {
     let folder = Folder::new();
+    let tools = Tools::find();
+    let options = S3Options {
+        dir: folder.path("s3"),
+        port: None,
+    };
     let start = Instant::now();
-    let mut s3 = S3::start(
-        &Tools::find(),
-        S3Options {
-            dir: folder.path("s3"),
-            port: None,
-        },
+    let mut s3 = S3::start(&tools, options.clone()).await.unwrap();
+    eprintln!("s3 started in {:?}", start.elapsed());
+    assert_eq!(signed(&s3, &["-X", "PUT"], "recordings").await, "");
+    let segment = folder.path("segment");
+    std::fs::write(&segment, "a segment").unwrap();
+    assert_eq!(
+        signed(&s3, &["-T", segment.to_str().unwrap()], "recordings/one").await,
+        ""
+    );
+    s3.stop().await;
+    s3.restart().await.unwrap();
+    assert_eq!(signed(&s3, &[], "recordings/one").await, "a segment");
+    s3.kill9().await;
+    drop(s3);
+    std::fs::remove_file(folder.path("s3").join("ports.json")).unwrap();
+    let start = Instant::now();
+    let s3 = S3::start(&tools, options).await.unwrap();
+    eprintln!("s3 started again in {:?}", start.elapsed());
+    assert_eq!(signed(&s3, &[], "recordings/one").await, "a segment");
+    let unsigned = curl(&[&format!("{}/recordings/one", s3.url())]).await;
+    assert!(unsigned.contains("AccessDenied"), "{unsigned}");
+}
+
+/// What the S3 server answers to a signed request.
+async fn signed(s3: &S3, request: &[&str], object: &str) -> String {
+    let user = format!("{}:{}", s3.access_key(), s3.secret_key());
+    let url = format!("{}/{object}", s3.url());
+    curl(
+        &[
+            request,
+            &["--aws-sigv4", "aws:amz:us-east-1:s3", "--user", &user, &url],
+        ]
+        .concat(),
     )
     .await
-    .unwrap();
-    eprintln!("s3 started in {:?}", start.elapsed());
-    let start = Instant::now();
-    s3.stop().await;
-    eprintln!("s3 stopped in {:?}", start.elapsed());
-    s3.restart().await.unwrap();
+}
+
+async fn curl(args: &[&str]) -> String {
+    let output = tokio::process::Command::new("curl")
+        .arg("-sS")
+        .args(args)
+        .output()
+        .await
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
 }
