@@ -1,0 +1,279 @@
+//! What a client asks for, one after another per socket. Every command is answered.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use tokio::time::Instant;
+use veza_events::{CommandId, MessageId, RoomId};
+use veza_platform::ambient;
+use veza_platform::config::RealtimeConfig;
+use veza_platform::contract::chat::Post;
+use veza_platform::contract::{Caller, Problem, ProblemKind};
+
+use super::frames::{CloseCode, Level, Outgoing, ResetReason, ResumeFrom};
+use super::hub::Hub;
+use super::outbox::Outbox;
+use super::room::Room;
+use super::sockets::{Peer, SocketKey};
+
+/// Rooms of one `watch` that are looked up at once.
+const WATCHING: usize = 16;
+
+/// A socket that is open for commands.
+pub(super) struct Session {
+    pub(super) hub: Arc<Hub>,
+    pub(super) peer: Arc<Peer>,
+    pub(super) limits: Arc<RealtimeConfig>,
+}
+
+/// What a client can ask for once it has said who it is. `id` comes back in the answer.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Follow rooms.
+    Watch { id: u64, rooms: BTreeMap<RoomId, Level> },
+    /// Follow rooms no more.
+    Unwatch { id: u64, rooms: Vec<RoomId> },
+    /// Post a message.
+    Send {
+        id: u64,
+        room: RoomId,
+        command: CommandId,
+        body: String,
+        reply_to: Option<MessageId>,
+    },
+}
+
+impl Session {
+    /// Does a command and queues its answer.
+    pub(super) async fn run(&self, command: Command) {
+        let (id, outcome) = match command {
+            Command::Watch { id, rooms } => (id, self.watch(id, rooms).await),
+            Command::Unwatch { id, rooms } => (id, self.unwatch(id, &rooms)),
+            Command::Send {
+                id,
+                room,
+                command,
+                body,
+                reply_to,
+            } => (id, self.send(id, room, command, body, reply_to).await),
+        };
+        if let Err(problem) = outcome {
+            self.peer.outbox.push(&Outgoing::error(Some(id), &problem));
+        }
+    }
+
+    async fn watch(&self, id: u64, rooms: BTreeMap<RoomId, Level>) -> Result<(), Problem> {
+        if rooms.len() > self.limits.max_watched_rooms {
+            return Err(too_many_rooms());
+        }
+        let (watched, refused) = self.watch_all(rooms).await;
+        let heads = watched.iter().map(|(room, head)| (room.id, *head)).collect();
+        let refused = refused
+            .into_iter()
+            .map(|(room, problem)| (room, problem.code))
+            .collect();
+        self.peer
+            .outbox
+            .push(&Outgoing::Ok { id, heads, refused }.frame());
+        // Only now, so that no event of a room comes before the answer.
+        for (room, _) in watched {
+            room.release(self.peer.key);
+        }
+        Ok(())
+    }
+
+    /// Begins to watch rooms, all held back; with each, the sequence from which it goes on.
+    async fn watch_all(&self, rooms: BTreeMap<RoomId, Level>) -> (Watched, Vec<(RoomId, Problem)>) {
+        let each = rooms
+            .into_iter()
+            .map(|(room, level)| async move { self.watch_one(room, level).await.map_err(|why| (room, why)) });
+        let mut outcomes = futures::stream::iter(each).buffer_unordered(WATCHING);
+        let (mut watched, mut refused) = (Vec::new(), Vec::new());
+        while let Some(outcome) = outcomes.next().await {
+            match outcome {
+                Ok(room) => watched.push(room),
+                Err(why) => refused.push(why),
+            }
+        }
+        (watched, refused)
+    }
+
+    async fn watch_one(&self, id: RoomId, level: Level) -> Result<(Arc<Room>, u64), Problem> {
+        let (hub, peer) = (&self.hub, &self.peer);
+        let space = hub.services.space_of(id).await?;
+        hub.may_read(id, space, peer.identity.account).await?;
+        let room = hub.open(id, space).await?;
+        if !peer.add(&room, self.limits.max_watched_rooms) {
+            return Err(too_many_rooms());
+        }
+        let head = room.watch(peer.key, peer.identity.account, &peer.outbox, level);
+        if let Err(problem) = hub.admit(&room, peer).await {
+            self.forget(id);
+            return Err(problem);
+        }
+        Ok((room, head))
+    }
+
+    fn unwatch(&self, id: u64, rooms: &[RoomId]) -> Result<(), Problem> {
+        for room in rooms {
+            self.forget(*room);
+        }
+        let ok = Outgoing::Ok {
+            id,
+            heads: BTreeMap::new(),
+            refused: BTreeMap::new(),
+        };
+        self.peer.outbox.push(&ok.frame());
+        Ok(())
+    }
+
+    fn forget(&self, room: RoomId) {
+        if let Some(room) = self.peer.remove(room) {
+            room.unwatch(self.peer.key, Instant::now());
+        }
+    }
+
+    async fn send(
+        &self,
+        id: u64,
+        room: RoomId,
+        command: CommandId,
+        body: String,
+        reply_to: Option<MessageId>,
+    ) -> Result<(), Problem> {
+        let services = &self.hub.services;
+        let space = match self.peer.watched(room) {
+            Some(room) => room.space,
+            None => services.space_of(room).await?,
+        };
+        let identity = self.peer.identity;
+        let caller = Caller {
+            command,
+            account: Some(identity.account),
+            session: Some(identity.session),
+        };
+        let posted = services
+            .post(
+                caller,
+                Post {
+                    space,
+                    room,
+                    body,
+                    reply_to,
+                },
+            )
+            .await?;
+        let ack = Outgoing::Ack {
+            id,
+            command_id: command,
+            message: posted.message,
+            seq: posted.position.seq,
+            duplicate: posted.duplicate,
+        };
+        self.peer.outbox.push(&ack.frame());
+        Ok(())
+    }
+}
+
+type Watched = Vec<(Arc<Room>, u64)>;
+
+/// A socket that has not said who it is.
+pub(super) struct Stranger {
+    pub(super) hub: Arc<Hub>,
+    pub(super) key: SocketKey,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) limits: Arc<RealtimeConfig>,
+}
+
+/// What became of a `hello`.
+pub(super) enum Greeted {
+    /// The socket is open for commands, and has these gaps to fill.
+    Welcome(Arc<Session>, Vec<(RoomId, u64)>),
+    /// It is to be closed.
+    Refused(CloseCode),
+}
+
+impl Stranger {
+    /// Trades the ticket for an identity, watches what is to be resumed, and says `ready`.
+    pub(super) async fn hello(self, ticket: String, resume: ResumeFrom) -> Greeted {
+        let Self {
+            hub,
+            key,
+            outbox,
+            limits,
+        } = self;
+        let refuse = |problem: &Problem, code| {
+            outbox.push(&Outgoing::error(None, problem));
+            Greeted::Refused(code)
+        };
+        let identity = match hub.services.redeem(ticket).await {
+            Ok(identity) => identity,
+            Err(problem) if problem.kind == ProblemKind::Unavailable => {
+                return refuse(&problem, CloseCode::Restarting);
+            }
+            Err(problem) => return refuse(&problem, CloseCode::Unauthenticated),
+        };
+        if resume.rooms.len() > limits.max_watched_rooms {
+            return refuse(&too_many_rooms(), CloseCode::Flood);
+        }
+        let Some(peer) = hub.sockets.enter(key, identity, &outbox) else {
+            let detail = "this account has too many open sockets; close one";
+            let problem = Problem::new(ProblemKind::TooMany, "connection.too_many", detail);
+            return refuse(&problem, CloseCode::TooMany);
+        };
+        let session = Arc::new(Session { hub, peer, limits });
+        let fills = session.ready(resume).await;
+        Greeted::Welcome(session, fills)
+    }
+}
+
+impl Session {
+    /// Says `ready`. Returns the gaps to fill, the rooms of which are held back until then.
+    async fn ready(&self, resume: ResumeFrom) -> Vec<(RoomId, u64)> {
+        let levels = resume.rooms.keys().map(|room| (*room, Level::Full)).collect();
+        let (watched, refused) = self.watch_all(levels).await;
+        let identity = self.peer.identity;
+        let ready = Outgoing::Ready {
+            session: identity.session,
+            account: identity.account,
+            heartbeat_ms: self.limits.heartbeat_ms,
+            max_frame: self.limits.max_frame_bytes,
+            now: ambient::now().into(),
+            heads: watched.iter().map(|(room, head)| (room.id, *head)).collect(),
+        };
+        self.peer.outbox.push(&ready.frame());
+        for (room, problem) in refused {
+            self.refuse_resume(room, &problem);
+        }
+        if resume.account.is_some() {
+            // Notices are not stored: what was missed is found by HTTP.
+            let reset = Outgoing::Reset {
+                room: None,
+                why: ResetReason::TooFar,
+                head: None,
+            };
+            self.peer.outbox.push(&reset.frame());
+        }
+        let from = |(room, _): (Arc<Room>, u64)| Some((room.id, *resume.rooms.get(&room.id)?));
+        watched.into_iter().filter_map(from).collect()
+    }
+
+    fn refuse_resume(&self, room: RoomId, problem: &Problem) {
+        if matches!(problem.kind, ProblemKind::NotFound | ProblemKind::Forbidden) {
+            let reset = Outgoing::Reset {
+                room: Some(room),
+                why: ResetReason::Access,
+                head: None,
+            };
+            self.peer.outbox.push(&reset.frame());
+        } else {
+            self.peer.outbox.push(&Outgoing::error(None, problem));
+        }
+    }
+}
+
+fn too_many_rooms() -> Problem {
+    let detail = "a socket cannot watch that many rooms";
+    Problem::new(ProblemKind::TooMany, "room.too_many_watched", detail)
+}

@@ -1,0 +1,276 @@
+//! Frames from clients. Whatever is not exactly one of them is refused with a code that says why.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, de::Error as _};
+use serde_json::Value;
+use veza_events::{CommandId, MessageId, RoomId};
+use veza_platform::contract::{Problem, ProblemKind};
+
+/// A frame from a client.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "t", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Incoming {
+    /// The first frame: who is it, and what it saw last.
+    Hello {
+        /// From `POST /v1/realtime/tickets`.
+        ticket: String,
+        /// Rooms to watch at once, from the last event seen of each.
+        #[serde(default)]
+        resume: ResumeFrom,
+    },
+    /// Tell me what happens in these rooms.
+    Watch {
+        /// Chosen by the client; comes back in the answer.
+        id: u64,
+        /// How much of each.
+        rooms: BTreeMap<RoomId, Level>,
+    },
+    /// Tell me no more of these rooms.
+    Unwatch {
+        /// Chosen by the client; comes back in the answer.
+        id: u64,
+        /// Which rooms.
+        rooms: Vec<RoomId>,
+    },
+    /// Give me what I missed.
+    Resume {
+        /// Chosen by the client; comes back in an error.
+        #[serde(default)]
+        id: Option<u64>,
+        /// The last event seen of each room.
+        rooms: ResumeFrom,
+    },
+    /// Post a message.
+    Send {
+        /// Chosen by the client; comes back in the answer.
+        id: u64,
+        /// Where.
+        room: RoomId,
+        /// The same for every try.
+        command_id: CommandId,
+        /// What.
+        body: String,
+        /// Which message it answers.
+        #[serde(default)]
+        reply_to: Option<MessageId>,
+    },
+    /// Are you there?
+    Ping {},
+    /// I am here.
+    Pong {},
+}
+
+const KINDS: [&str; 7] = ["hello", "watch", "unwatch", "resume", "send", "ping", "pong"];
+
+/// How much of a room a client wants to hear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Level {
+    /// Every event.
+    Full,
+    /// Only how far the room is, now and then.
+    Badge,
+}
+
+/// The last sequences that a client saw.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "BTreeMap<String, u64>")]
+pub(crate) struct ResumeFrom {
+    /// Of each room.
+    pub(crate) rooms: BTreeMap<RoomId, u64>,
+    /// Of what concerns the account.
+    pub(crate) account: Option<u64>,
+}
+
+impl TryFrom<BTreeMap<String, u64>> for ResumeFrom {
+    type Error = serde_json::Error;
+
+    fn try_from(map: BTreeMap<String, u64>) -> Result<Self, Self::Error> {
+        let mut from = Self::default();
+        for (key, seq) in map {
+            match key.parse() {
+                Ok(room) => {
+                    from.rooms.insert(room, seq);
+                }
+                Err(_) if key == "account" => from.account = Some(seq),
+                Err(_) => return Err(serde_json::Error::custom("a key is neither a room nor `account`")),
+            }
+        }
+        Ok(from)
+    }
+}
+
+/// A frame that was refused before it was acted on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BadFrame {
+    /// The frame's `id`, as far as it could be read.
+    pub(crate) id: Option<u64>,
+    /// Why.
+    pub(crate) problem: Problem,
+}
+
+impl Incoming {
+    /// Reads one frame.
+    ///
+    /// # Errors
+    /// `frame.malformed`: not a JSON object with a text `t`. `frame.unknown_type`, `frame.unknown_field`,
+    /// `frame.invalid`: a field is missing or of the wrong type.
+    pub(crate) fn read(text: &str) -> Result<Self, BadFrame> {
+        let malformed = |id, detail: String| BadFrame {
+            id,
+            problem: Problem::new(ProblemKind::Malformed, "frame.malformed", detail),
+        };
+        let value: Value =
+            serde_json::from_str(text).map_err(|error| malformed(None, format!("not JSON: {error}")))?;
+        let id = value.get("id").and_then(Value::as_u64);
+        let kind = value
+            .get("t")
+            .and_then(Value::as_str)
+            .ok_or_else(|| malformed(id, "a frame is an object with a text `t`".into()))?;
+        if !KINDS.contains(&kind) {
+            return Err(BadFrame {
+                id,
+                problem: Problem::new(
+                    ProblemKind::Malformed,
+                    "frame.unknown_type",
+                    format!("`t` is one of {}", KINDS.join(", ")),
+                ),
+            });
+        }
+        Self::deserialize(value).map_err(|error| {
+            let detail = error.to_string();
+            let unknown_field = detail.starts_with("unknown field");
+            let code = if unknown_field {
+                "frame.unknown_field"
+            } else {
+                "frame.invalid"
+            };
+            BadFrame {
+                id,
+                problem: Problem::new(ProblemKind::Malformed, code, detail),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOM: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+    fn room() -> RoomId {
+        ROOM.parse().unwrap()
+    }
+
+    #[test]
+    fn every_kind_of_frame_is_read() {
+        let frames = [
+            (
+                r#"{"t":"hello","ticket":"x"}"#.to_owned(),
+                Incoming::Hello {
+                    ticket: "x".into(),
+                    resume: ResumeFrom::default(),
+                },
+            ),
+            (
+                format!(r#"{{"t":"hello","ticket":"x","resume":{{"{ROOM}":7,"account":9}}}}"#),
+                Incoming::Hello {
+                    ticket: "x".into(),
+                    resume: ResumeFrom {
+                        rooms: [(room(), 7)].into(),
+                        account: Some(9),
+                    },
+                },
+            ),
+            (
+                format!(r#"{{"t":"watch","id":1,"rooms":{{"{ROOM}":"badge"}}}}"#),
+                Incoming::Watch {
+                    id: 1,
+                    rooms: [(room(), Level::Badge)].into(),
+                },
+            ),
+            (
+                format!(r#"{{"t":"unwatch","id":2,"rooms":["{ROOM}"]}}"#),
+                Incoming::Unwatch {
+                    id: 2,
+                    rooms: vec![room()],
+                },
+            ),
+            (
+                format!(r#"{{"t":"resume","rooms":{{"{ROOM}":5}}}}"#),
+                Incoming::Resume {
+                    id: None,
+                    rooms: ResumeFrom {
+                        rooms: [(room(), 5)].into(),
+                        account: None,
+                    },
+                },
+            ),
+            (
+                format!(
+                    r#"{{"t":"send","id":3,"room":"{ROOM}","command_id":"{ROOM}","body":"hi","reply_to":null}}"#
+                ),
+                Incoming::Send {
+                    id: 3,
+                    room: room(),
+                    command_id: ROOM.parse().unwrap(),
+                    body: "hi".into(),
+                    reply_to: None,
+                },
+            ),
+            (r#"{"t":"ping"}"#.to_owned(), Incoming::Ping {}),
+            (r#"{"t":"pong"}"#.to_owned(), Incoming::Pong {}),
+        ];
+        for (text, frame) in frames {
+            assert_eq!(Incoming::read(&text).unwrap(), frame, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_frame_is_refused_with_a_code() {
+        let deep = "[".repeat(10_000);
+        for (text, code) in [
+            ("", "frame.malformed"),
+            ("{", "frame.malformed"),
+            (deep.as_str(), "frame.malformed"),
+            ("[]", "frame.malformed"),
+            ("null", "frame.malformed"),
+            ("{}", "frame.malformed"),
+            (r#"{"t":1}"#, "frame.malformed"),
+            (r#"{"t":"ping"} {}"#, "frame.malformed"),
+            (r#"{"t":"dance"}"#, "frame.unknown_type"),
+            (r#"{"t":"ready"}"#, "frame.unknown_type"),
+            (r#"{"t":"ping","x":1}"#, "frame.unknown_field"),
+            (
+                r#"{"t":"hello","ticket":"a","admin":true}"#,
+                "frame.unknown_field",
+            ),
+            (r#"{"t":"hello"}"#, "frame.invalid"),
+            (r#"{"t":"hello","ticket":5}"#, "frame.invalid"),
+            (r#"{"t":"hello","ticket":"a","resume":{"x":1}}"#, "frame.invalid"),
+            (
+                r#"{"t":"hello","ticket":"a","resume":{"account":-1}}"#,
+                "frame.invalid",
+            ),
+            (r#"{"t":"watch","id":1,"rooms":["x"]}"#, "frame.invalid"),
+            (r#"{"t":"watch","id":"1","rooms":{}}"#, "frame.invalid"),
+            (r#"{"t":"watch","rooms":{}}"#, "frame.invalid"),
+            (r#"{"t":"unwatch","id":1,"rooms":["x"]}"#, "frame.invalid"),
+            (
+                r#"{"t":"send","id":1,"room":"x","command_id":"y","body":"z"}"#,
+                "frame.invalid",
+            ),
+            (r#"{"t":"send","id":1.5}"#, "frame.invalid"),
+        ] {
+            assert_eq!(Incoming::read(text).unwrap_err().problem.code, code, "{text:.60}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_frame_it_answers() {
+        let bad = Incoming::read(r#"{"t":"send","id":17,"room":5}"#).unwrap_err();
+        assert_eq!(bad.id, Some(17));
+    }
+}

@@ -1,0 +1,11 @@
+//! What goes over the WebSocket: JSON objects, one a frame, `t` says which.
+//!
+//! Frames to clients are built once, with their WebSocket header, and the same bytes go to every socket.
+
+mod incoming;
+mod outgoing;
+mod wire;
+
+pub(super) use incoming::{BadFrame, Incoming, Level, ResumeFrom};
+pub(super) use outgoing::{EventHead, FillBuilder, Outgoing, ResetReason, event_frame, message_json};
+pub(super) use wire::{CloseCode, Frame, join};

@@ -1,0 +1,243 @@
+//! Filling what a client missed: from memory, from the log, from the read model, or not at all.
+//!
+//! While a room is filled, its live events wait; the last step hands out what is in memory and lets the
+//! watcher go on in one move, so that nothing falls between a fill and the next event.
+
+use std::time::Duration;
+
+use veza_events::RoomId;
+use veza_platform::contract::{Problem, ProblemKind};
+use veza_platform::event_log::{ReadError, Record, StreamName};
+use veza_platform::ledger::{RecordError, read_problem};
+
+use super::commands::Session;
+use super::frames::{FillBuilder, Outgoing, ResetReason, message_json};
+use super::hub::{frame_of, frame_without_content};
+use super::ring::Entry;
+use super::room::{Filled, Room};
+
+/// Events that are read from the log at once.
+const PAGE: usize = 500;
+/// Bytes of events in one `fill`, about.
+const FILL_BYTES: usize = 64 * 1024;
+/// Messages that are read from the read model at once.
+const HISTORY: u16 = 200;
+/// How often a replica that is behind is asked again, and after which pause.
+const BEHIND: (usize, Duration) = (20, Duration::from_millis(25));
+
+/// Fills a watched room from the event behind `from`.
+pub(super) async fn fill(session: &Session, id: RoomId, from: u64) {
+    let peer = &session.peer;
+    let Some(room) = peer.watched(id) else {
+        let detail = "watch the room first";
+        let problem = Problem::new(ProblemKind::Conflict, "room.not_watched", detail);
+        peer.outbox.push(&Outgoing::error(None, &problem));
+        return;
+    };
+    if room.hold(peer.key).is_none() {
+        return;
+    }
+    let outcome = Filling {
+        session,
+        room: &room,
+        left: session.limits.max_fill_events,
+        how: "memory",
+    }
+    .run(from);
+    match outcome.await {
+        Ok(how) => session.hub.metrics.filled(how),
+        Err(Stop::Reset(why)) => {
+            let head = room.skip(peer.key);
+            let reset = Outgoing::Reset {
+                room: Some(id),
+                why,
+                head: Some(head),
+            };
+            peer.outbox.push(&reset.frame());
+            session.hub.metrics.filled(match why {
+                ResetReason::TooFar => "reset_too_far",
+                ResetReason::Epoch => "reset_epoch",
+                ResetReason::Access => "reset_access",
+            });
+        }
+        Err(Stop::Failed(problem)) => {
+            let head = room.skip(peer.key);
+            peer.outbox.push(&Outgoing::error(None, &problem));
+            peer.outbox.push_head(id, head);
+            session.hub.metrics.filled("failed");
+        }
+    }
+}
+
+/// Why a fill was not completed.
+enum Stop {
+    /// It cannot be; the client must begin anew.
+    Reset(ResetReason),
+    /// Not now; the client may ask again.
+    Failed(Problem),
+}
+
+struct Filling<'a> {
+    session: &'a Session,
+    room: &'a Room,
+    /// Events that may still be filled in.
+    left: usize,
+    how: &'static str,
+}
+
+impl Filling<'_> {
+    async fn run(mut self, from: u64) -> Result<&'static str, Stop> {
+        let peer = &self.session.peer;
+        let mut cursor = from;
+        loop {
+            peer.outbox.roomy().await;
+            match self.room.fill(peer.key, cursor) {
+                Filled::Done | Filled::NotWatched => return Ok(self.how),
+                Filled::Ahead => return self.ahead(cursor).await,
+                Filled::Missing(until) => cursor = self.from_storage(cursor, until).await?,
+            }
+        }
+    }
+
+    /// The client saw more than this gateway: either this one is a moment behind, or the log is another.
+    async fn ahead(&self, from: u64) -> Result<&'static str, Stop> {
+        let subject = self.session.hub.subject(self.room).to_string();
+        match self.session.hub.log.last_consistent(&subject).await {
+            Ok(last) if last.as_ref().is_none_or(|last| last.position.seq < from) => {
+                Err(Stop::Reset(ResetReason::Epoch))
+            }
+            Ok(_) => {
+                self.room.resume_at(self.session.peer.key, from);
+                Ok(self.how)
+            }
+            Err(error) => Err(Stop::Failed(read_problem(error))),
+        }
+    }
+
+    /// Fills towards `until` from the log, or from the read model while the log is away. Returns how far it got.
+    async fn from_storage(&mut self, from: u64, until: u64) -> Result<u64, Stop> {
+        match self.from_log(from, until).await {
+            Ok(entries) => Ok(self.send(from, &entries).await),
+            Err(Stop::Failed(problem)) if problem.kind == ProblemKind::Unavailable => {
+                self.from_read_model(from, problem).await
+            }
+            Err(stop) => Err(stop),
+        }
+    }
+
+    async fn page(&self, from: u64, until: u64) -> Result<Vec<Record>, Stop> {
+        let hub = &self.session.hub;
+        let subject = hub.subject(self.room);
+        let stream = StreamName::from(subject.stream().as_str());
+        let subject = subject.to_string();
+        for _ in 0..BEHIND.0 {
+            let page = hub
+                .log
+                .page(&stream, from, PAGE, Some(&subject), Some(until))
+                .await;
+            let page = page.map_err(|error: ReadError| Stop::Failed(read_problem(error)))?;
+            let more = usize::try_from(page.pending).unwrap_or(usize::MAX);
+            if page.records.len().saturating_add(more) > self.left {
+                return Err(Stop::Reset(ResetReason::TooFar));
+            }
+            let reached = page.records.last().is_some_and(|last| last.position.seq == until);
+            if reached || (page.pending > 0 && !page.records.is_empty()) {
+                return Ok(page.records);
+            }
+            // The event at `until` was seen, so a replica that does not have it is behind.
+            tokio::time::sleep(BEHIND.1).await;
+        }
+        let detail = "the event log is behind; ask again";
+        Err(Stop::Failed(Problem::unavailable(detail, 1_000)))
+    }
+
+    async fn from_log(&mut self, from: u64, until: u64) -> Result<Vec<Entry>, Stop> {
+        let _turn = self.session.hub.filling.acquire().await;
+        let records = self.page(from, until).await?;
+        self.how = "log";
+        self.left -= records.len().min(self.left);
+        let mut entries = Vec::with_capacity(records.len());
+        let mut prev = from;
+        for record in records {
+            let seq = record.position.seq;
+            entries.push(self.open(prev, record).await?);
+            prev = seq;
+        }
+        if prev == until {
+            self.room.keep(from, &entries, self.session.hub.ring_limits());
+        }
+        Ok(entries)
+    }
+
+    /// Queues events in pieces that are not too large. Returns how far they go.
+    async fn send(&self, from: u64, entries: &[Entry]) -> u64 {
+        let outbox = &self.session.peer.outbox;
+        let mut cursor = from;
+        let mut rest = entries;
+        while !rest.is_empty() {
+            let (part, behind) = rest.split_at(fitting(rest));
+            let to = part.last().map_or(cursor, |last| last.seq);
+            let mut fill = FillBuilder::new(self.room.id, cursor, to, false);
+            for entry in part {
+                fill.push(entry.frame.json());
+            }
+            outbox.roomy().await;
+            outbox.push(&fill.finish());
+            (cursor, rest) = (to, behind);
+        }
+        cursor
+    }
+
+    async fn open(&self, prev: u64, record: Record) -> Result<Entry, Stop> {
+        let seq = record.position.seq;
+        let frame = match self.session.hub.services.read(record.clone()).await {
+            Ok(recorded) => frame_of(self.room, prev, &recorded),
+            Err(RecordError::Keys(problem)) => return Err(Stop::Failed(problem)),
+            Err(RecordError::Subject(_) | RecordError::Envelope(_) | RecordError::Body(_)) => {
+                frame_without_content(self.room, prev, &record)
+            }
+        };
+        Ok(Entry { seq, frame })
+    }
+
+    /// Messages stand for all events: what else happened in the range cannot be shown without the log.
+    async fn from_read_model(&mut self, from: u64, why: Problem) -> Result<u64, Stop> {
+        self.how = "read_model";
+        let history = self
+            .session
+            .hub
+            .services
+            .history(self.room.space, self.room.id, from, HISTORY)
+            .await;
+        let history = history.map_err(Stop::Failed)?;
+        if history.messages.len() > self.left {
+            return Err(Stop::Reset(ResetReason::TooFar));
+        }
+        self.left -= history.messages.len();
+        let last = history.messages.last().map_or(from, |last| last.seq);
+        let to = if history.more {
+            last
+        } else {
+            history.head.max(last)
+        };
+        if to <= from {
+            return Err(Stop::Failed(why));
+        }
+        let mut fill = FillBuilder::new(self.room.id, from, to, false);
+        for message in &history.messages {
+            fill.push(&message_json(self.room.id, message));
+        }
+        self.session.peer.outbox.push(&fill.finish());
+        Ok(to)
+    }
+}
+
+/// How many of the entries go into one `fill`; at least one.
+fn fitting(entries: &[Entry]) -> usize {
+    let mut bytes = 0;
+    let fits = entries.iter().take_while(|entry| {
+        bytes += entry.frame.len();
+        bytes <= FILL_BYTES
+    });
+    fits.count().max(1)
+}

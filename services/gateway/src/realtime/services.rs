@@ -1,0 +1,126 @@
+//! What the WebSocket needs of everything else, in one place: tickets, accesses, workers, keys, history.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use veza_events::{AccountId, RoomId, SessionId, SpaceId};
+use veza_platform::contract::chat::{Access, Post, Posted};
+use veza_platform::contract::{Caller, Problem, ProblemKind};
+use veza_platform::event_log::Record;
+use veza_platform::ledger::{RecordError, Recorded};
+use veza_readmodel::{Range, Timeline};
+
+use crate::problems;
+use crate::state::Gateway;
+
+/// Whose socket it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The account.
+    pub account: AccountId,
+    /// The session that asked for the ticket.
+    pub session: SessionId,
+}
+
+/// The rest of the gateway, as the WebSocket sees it.
+pub trait Services: Send + Sync + 'static {
+    /// Trades a ticket for who asked for it. Works once.
+    ///
+    /// # Errors
+    /// `Unauthenticated` for a ticket that is unknown, used, too old, or of a session that is over.
+    fn redeem(&self, ticket: String) -> BoxFuture<'_, Result<Identity, Problem>>;
+
+    /// Whether a session was ended. Asked often, and answered from memory.
+    fn is_over(&self, session: SessionId) -> bool;
+
+    /// The space of a room.
+    ///
+    /// # Errors
+    /// `room.not_found`; `platform.unavailable`.
+    fn space_of(&self, room: RoomId) -> BoxFuture<'_, Result<SpaceId, Problem>>;
+
+    /// What an account may do in a space. Possibly from a cache, which follows changes by itself.
+    ///
+    /// # Errors
+    /// When no worker answers.
+    fn access(&self, space: SpaceId, account: AccountId) -> BoxFuture<'_, Result<Arc<Access>, Problem>>;
+
+    /// Posts a message.
+    ///
+    /// # Errors
+    /// The worker's refusal; `platform.unavailable` when the outcome is unknown.
+    fn post(&self, caller: Caller, post: Post) -> BoxFuture<'_, Result<Posted, Problem>>;
+
+    /// Decodes a record and opens what its key opens. Ready at once when the key is known.
+    ///
+    /// # Errors
+    /// As [`veza_platform::ledger::Ledger::read`].
+    fn read(&self, record: Record) -> BoxFuture<'static, Result<Recorded, RecordError>>;
+
+    /// At most `limit` messages of a room behind `after`, from the read model.
+    ///
+    /// # Errors
+    /// When it is away.
+    fn history(
+        &self,
+        space: SpaceId,
+        room: RoomId,
+        after: u64,
+        limit: u16,
+    ) -> BoxFuture<'_, Result<Timeline, Problem>>;
+}
+
+impl Services for Gateway {
+    fn redeem(&self, ticket: String) -> BoxFuture<'_, Result<Identity, Problem>> {
+        Box::pin(async move {
+            let holder = self.tickets.redeem(&ticket).await?;
+            let holder = holder
+                .filter(|holder| !self.verifier.is_ended(holder.session))
+                .ok_or_else(|| {
+                    let detail = "the ticket is used up, too old, or of a session that is over; get another";
+                    Problem::new(ProblemKind::Unauthenticated, "ticket.invalid", detail)
+                })?;
+            Ok(Identity {
+                account: holder.account,
+                session: holder.session,
+            })
+        })
+    }
+
+    fn is_over(&self, session: SessionId) -> bool {
+        self.verifier.is_ended(session)
+    }
+
+    fn space_of(&self, room: RoomId) -> BoxFuture<'_, Result<SpaceId, Problem>> {
+        Box::pin(async move { Ok(self.rooms.place(room).await?.space) })
+    }
+
+    fn access(&self, space: SpaceId, account: AccountId) -> BoxFuture<'_, Result<Arc<Access>, Problem>> {
+        Box::pin(self.access.of(account, space))
+    }
+
+    fn post(&self, caller: Caller, post: Post) -> BoxFuture<'_, Result<Posted, Problem>> {
+        Box::pin(async move { self.chat(&caller, &post).await })
+    }
+
+    fn read(&self, record: Record) -> BoxFuture<'static, Result<Recorded, RecordError>> {
+        let ledger = self.ledger.clone();
+        Box::pin(async move { ledger.read(record).await })
+    }
+
+    fn history(
+        &self,
+        space: SpaceId,
+        room: RoomId,
+        after: u64,
+        limit: u16,
+    ) -> BoxFuture<'_, Result<Timeline, Problem>> {
+        Box::pin(async move {
+            let timeline = self
+                .read
+                .timeline(space, room, Range::After(after), limit, 0)
+                .await;
+            timeline.map_err(problems::of_read_model)
+        })
+    }
+}

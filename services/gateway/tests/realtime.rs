@@ -1,0 +1,16 @@
+//! The WebSocket over real TCP, on a real log. Only workers, keys and tickets are stand-ins.
+
+#[path = "realtime/access.rs"]
+mod access;
+#[path = "realtime/client.rs"]
+mod client;
+#[path = "realtime/closing.rs"]
+mod closing;
+#[path = "realtime/following.rs"]
+mod following;
+#[path = "realtime/refusals.rs"]
+mod refusals;
+#[path = "realtime/stage.rs"]
+mod stage;
+#[path = "realtime/world.rs"]
+mod world;

@@ -1,0 +1,226 @@
+//! Stand-ins for what is behind a gateway: members, tickets, keys, and a worker that stores what it is told.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_nats::HeaderMap;
+use futures::future::BoxFuture;
+use uuid::Uuid;
+use veza_events::member::{Left, Membership, Standing};
+use veza_events::room::{MessagePosted, Opened};
+use veza_events::space::RoleDefined;
+use veza_events::{AccountId, CommandId, Envelope, Event, Permissions, RoomId, Sealed, SessionId, SpaceId, Subject};
+use veza_gateway::realtime::{Identity, Services};
+use veza_platform::ambient;
+use veza_platform::contract::chat::{Access, Post, Posted};
+use veza_platform::contract::{Caller, Problem, ProblemKind};
+use veza_platform::event_log::{AppendError, Draft, EventLog, Expect, Position, Record};
+use veza_platform::ledger::{RecordError, Recorded, read_envelope};
+use veza_readmodel::Timeline;
+
+pub struct World {
+    pub log: EventLog,
+    pub space: SpaceId,
+    tickets: Mutex<HashMap<String, Identity>>,
+    ended: Mutex<HashSet<SessionId>>,
+    rooms: Mutex<HashSet<RoomId>>,
+    /// Who may read everything, and the last event of each membership.
+    members: Mutex<HashMap<AccountId, (bool, u64)>>,
+    space_seq: Mutex<u64>,
+    pub keys_away: AtomicBool,
+    pub workers_away: AtomicBool,
+    /// Commands that are held until this is over.
+    pub slow_commands: tokio::sync::Semaphore,
+    pub posts: AtomicUsize,
+}
+
+impl World {
+    pub fn new(log: EventLog) -> Arc<Self> {
+        Arc::new(Self {
+            log,
+            space: ambient::new_uuid().into(),
+            tickets: Mutex::default(),
+            ended: Mutex::default(),
+            rooms: Mutex::default(),
+            members: Mutex::default(),
+            space_seq: Mutex::default(),
+            keys_away: AtomicBool::new(false),
+            workers_away: AtomicBool::new(false),
+            slow_commands: tokio::sync::Semaphore::new(1_000),
+            posts: AtomicUsize::new(0),
+        })
+    }
+
+    /// A member of the space.
+    pub fn member(&self) -> AccountId {
+        let account = ambient::new_uuid().into();
+        self.members.lock().unwrap().insert(account, (true, 0));
+        account
+    }
+
+    /// A ticket of a new session.
+    pub fn ticket(&self, account: AccountId) -> (String, SessionId) {
+        let (ticket, session) = (ambient::new_uuid().to_string(), ambient::new_uuid().into());
+        self.tickets.lock().unwrap().insert(ticket.clone(), Identity { account, session });
+        (ticket, session)
+    }
+
+    pub fn end(&self, session: SessionId) {
+        self.ended.lock().unwrap().insert(session);
+    }
+
+    /// A room with its first event.
+    pub async fn room(&self) -> (RoomId, u64) {
+        let room: RoomId = ambient::new_uuid().into();
+        let opened = Opened { space: self.space, room };
+        let seq = self.store(Subject::Room(0, room), Event::Room(opened.into()), None).await;
+        self.rooms.lock().unwrap().insert(room);
+        (room, seq)
+    }
+
+    /// A message, as a worker stores it.
+    pub async fn say(&self, room: RoomId, author: AccountId, body: &str) -> u64 {
+        let command = ambient::new_uuid().into();
+        self.say_as(room, author, body, command).await.0
+    }
+
+    async fn say_as(&self, room: RoomId, author: AccountId, body: &str, command: CommandId) -> (u64, Uuid) {
+        let message: Uuid = command.derive(author.uuid(), "message");
+        let posted = MessagePosted {
+            space: self.space,
+            room,
+            message: message.into(),
+            author,
+            body: Sealed::Closed(format!("sealed:{body}")),
+            reply_to: None,
+        };
+        let seq = self.store(Subject::Room(0, room), Event::Room(posted.into()), Some((author, command))).await;
+        (seq, message)
+    }
+
+    /// Takes an account out of the space: what is stored next must not reach it.
+    pub async fn remove(&self, account: AccountId) -> u64 {
+        let left = Left {
+            space: self.space,
+            account,
+            by: account,
+            membership: Membership { standing: Standing::Out, ..Membership::default() },
+        };
+        let seq = self.store(Subject::Member(0, self.space, account), Event::Member(left.into()), None).await;
+        self.members.lock().unwrap().insert(account, (false, seq));
+        seq
+    }
+
+    /// Changes a role, after which those in `lose` may read nothing.
+    pub async fn change_roles(&self, lose: &[AccountId]) -> u64 {
+        for account in lose {
+            self.members.lock().unwrap().insert(*account, (false, 0));
+        }
+        let defined = RoleDefined {
+            role: ambient::new_uuid().into(),
+            name: "x".into(),
+            permissions: Permissions::NONE,
+            rank: 1,
+        };
+        let seq = self.store(Subject::Space(0, self.space), Event::Space(defined.into()), None).await;
+        *self.space_seq.lock().unwrap() = seq;
+        seq
+    }
+
+    pub async fn store(&self, subject: Subject, event: Event, by: Option<(AccountId, CommandId)>) -> u64 {
+        let envelope = Envelope {
+            id: ambient::new_uuid(),
+            source: "veza/test".into(),
+            kind: event.kind().to_owned(),
+            time: ambient::now().into(),
+            actor: by.map(|(account, _)| account),
+            cause: by.map(|(_, command)| command),
+            key: None,
+            digest: None,
+        };
+        let mut headers = HeaderMap::new();
+        for (name, value) in envelope.headers() {
+            headers.insert(name, value);
+        }
+        let draft = Draft {
+            subject: subject.to_string(),
+            expect: Expect::Any,
+            msg_id: by.map_or_else(String::new, |(account, command)| format!("{account}:{command}")),
+            headers,
+            payload: event.encode().unwrap().into(),
+        };
+        loop {
+            match self.log.append(draft.clone()).await {
+                Ok(appended) => return appended.position.seq,
+                Err(AppendError::Unavailable { retry_after }) => tokio::time::sleep(retry_after).await,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    fn open(&self, record: Record) -> Result<Recorded, RecordError> {
+        if self.keys_away.load(Ordering::SeqCst) {
+            return Err(RecordError::Keys(Problem::unavailable("no keys", 10)));
+        }
+        let subject = record.subject.parse()?;
+        let envelope = read_envelope(&record)?;
+        let mut event = Event::decode(&envelope.kind, &record.payload)?;
+        event.visit_sealed(&mut |field| {
+            field.open(&mut |text| serde_json::to_vec(text.strip_prefix("sealed:")?).ok());
+        });
+        Ok(Recorded { position: record.position, prev: record.prev, subject, envelope, event })
+    }
+}
+
+impl Services for World {
+    fn redeem(&self, ticket: String) -> BoxFuture<'_, Result<Identity, Problem>> {
+        let holder = self.tickets.lock().unwrap().remove(&ticket);
+        let refused = || Problem::new(ProblemKind::Unauthenticated, "ticket.invalid", "no such ticket");
+        Box::pin(async move { holder.ok_or_else(refused) })
+    }
+
+    fn is_over(&self, session: SessionId) -> bool {
+        self.ended.lock().unwrap().contains(&session)
+    }
+
+    fn space_of(&self, room: RoomId) -> BoxFuture<'_, Result<SpaceId, Problem>> {
+        let known = self.rooms.lock().unwrap().contains(&room);
+        let refused = || Problem::new(ProblemKind::NotFound, "room.not_found", "no such room");
+        Box::pin(async move { if known { Ok(self.space) } else { Err(refused()) } })
+    }
+
+    fn access(&self, _: SpaceId, account: AccountId) -> BoxFuture<'_, Result<Arc<Access>, Problem>> {
+        if self.workers_away.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(Problem::unavailable("no worker", 10)) });
+        }
+        let (joined, member_seq) = self.members.lock().unwrap().get(&account).copied().unwrap_or_default();
+        let rooms = self.rooms.lock().unwrap().iter().map(|room| (*room, Permissions::all())).collect();
+        let space_seq = *self.space_seq.lock().unwrap();
+        let access = Access { joined, permissions: Permissions::all(), rooms, space_seq, member_seq };
+        Box::pin(async move { Ok(Arc::new(access)) })
+    }
+
+    fn post(&self, caller: Caller, post: Post) -> BoxFuture<'_, Result<Posted, Problem>> {
+        Box::pin(async move {
+            let _turn = self.slow_commands.acquire().await.unwrap();
+            self.posts.fetch_add(1, Ordering::SeqCst);
+            let account = caller.account()?;
+            if !self.members.lock().unwrap().get(&account).is_some_and(|(joined, _)| *joined) {
+                return Err(Problem::new(ProblemKind::Forbidden, "member.not_joined", "join first"));
+            }
+            let (seq, message) = self.say_as(post.room, account, &post.body, caller.command).await;
+            let position = Position { stream: "SPACES_0".into(), seq };
+            Ok(Posted { message: message.into(), position, duplicate: false })
+        })
+    }
+
+    fn read(&self, record: Record) -> BoxFuture<'static, Result<Recorded, RecordError>> {
+        let opened = self.open(record);
+        Box::pin(async move { opened })
+    }
+
+    fn history(&self, _: SpaceId, _: RoomId, _: u64, _: u16) -> BoxFuture<'_, Result<Timeline, Problem>> {
+        Box::pin(async { Err(Problem::unavailable("no read model", 10)) })
+    }
+}
