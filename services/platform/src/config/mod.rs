@@ -29,7 +29,7 @@ pub use work::{AccountsConfig, ChatConfig, ProjectorConfig};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// What [`Config::check`] lets pass: `production` (the default) refuses what only a developer's machine may do.
+    /// Where this installation lives: `production` (the default) refuses what only a developer's machine may do.
     pub profile: Profile,
     /// The event log and the command bus.
     pub nats: NatsConfig,
