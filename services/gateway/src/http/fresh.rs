@@ -1,0 +1,89 @@
+//! Reading one's own writes: a read that asks for a position waits until the read model has reached it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use poem::{Request, RequestBody, Result};
+use poem_openapi::registry::{MetaParamIn, MetaSchemaRef, Registry};
+use poem_openapi::types::Type;
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use veza_platform::event_log::Position;
+use veza_readmodel::ReadModel;
+
+use super::problem::Failure;
+use crate::problems;
+use crate::state::Gateway;
+
+/// Header with the position, as `Veza-Seq` gave it.
+const MIN_SEQ: &str = "veza-min-seq";
+
+/// The read model is as new as the caller asked for.
+pub(super) struct Fresh {
+    asked: Option<Position>,
+}
+
+impl Fresh {
+    /// The sequence asked for, if it is one of `stream`; 0 otherwise.
+    pub(super) fn seq_in(&self, stream: &str) -> u64 {
+        let asked = self
+            .asked
+            .as_ref()
+            .filter(|position| position.stream.as_str() == stream);
+        asked.map_or(0, |position| position.seq)
+    }
+}
+
+impl<'a> ApiExtractor<'a> for Fresh {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
+
+    type ParamType = String;
+    type ParamRawType = String;
+
+    fn register(registry: &mut Registry) {
+        <String as Type>::register(registry);
+    }
+
+    fn param_in() -> Option<MetaParamIn> {
+        Some(MetaParamIn::Header)
+    }
+
+    fn param_schema_ref() -> Option<MetaSchemaRef> {
+        Some(<String as Type>::schema_ref())
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _: &mut RequestBody,
+        _: ExtractParamOptions<String>,
+    ) -> Result<Self> {
+        let Some(value) = request.headers().get(MIN_SEQ) else {
+            return Ok(Self { asked: None });
+        };
+        let position = value
+            .to_str()
+            .ok()
+            .and_then(|text| text.trim().parse::<Position>().ok());
+        let gateway = request
+            .data::<Arc<Gateway>>()
+            .expect("every route has the gateway");
+        // A position in a stream that is not there would never be reached.
+        let position = position.filter(|position| gateway.log.streams().contains(&position.stream));
+        let Some(position) = position else {
+            let detail = "pass `Veza-Seq` of an earlier answer, such as SPACES_0/123";
+            return Err(Failure::unreadable("request.min_seq", "Veza-Min-Seq", detail).into());
+        };
+        let within = Duration::from_millis(gateway.config.gateway.min_seq_wait_ms);
+        reached(gateway.read.clone(), position.clone(), within).await?;
+        Ok(Self {
+            asked: Some(position),
+        })
+    }
+}
+
+fn reached(read: ReadModel, wanted: Position, within: Duration) -> BoxFuture<'static, Result<(), Failure>> {
+    Box::pin(async move {
+        let waited = read.wait_for(wanted.stream.as_str(), wanted.seq, within).await;
+        waited.map_err(|error| problems::of_read_model(error).into())
+    })
+}

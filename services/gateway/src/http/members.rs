@@ -1,0 +1,163 @@
+//! `/v1/spaces/{space}/members`
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use poem_openapi::param::{Path, Query};
+use poem_openapi::{Enum, Object, OpenApi};
+use serde::Deserialize;
+use time::OffsetDateTime;
+use uuid::Uuid;
+use veza_platform::contract::chat::{ChangeMember, RemoveMember};
+use veza_readmodel::rows;
+
+use super::body::Json;
+use super::fresh::Fresh;
+use super::page::{self, Items};
+use super::problem::Failure;
+use super::reply::{Changed, Found};
+use super::session::{Once, Session};
+use super::tags::Chapter;
+use crate::problems::of_read_model;
+use crate::state::Gateway;
+
+/// Operations on memberships.
+pub(super) struct Members(pub(super) Arc<Gateway>);
+
+/// How an account stands to a space.
+#[derive(Clone, Copy, Enum)]
+#[oai(remote = "veza_events::member::Standing", rename_all = "snake_case")]
+enum Standing {
+    /// Was never in, left, or was removed.
+    Out,
+    /// Is in.
+    Joined,
+    /// Must stay out.
+    Banned,
+}
+
+/// What is to change; absent fields stay.
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(deny_unknown_fields)]
+struct MemberChange {
+    /// All roles beside everyone's.
+    roles: Option<Vec<Uuid>>,
+    /// May read but not post.
+    muted: Option<bool>,
+    /// Must stay out; `false` lifts a ban.
+    banned: Option<bool>,
+}
+
+/// A membership.
+#[derive(Object)]
+#[oai(skip_serializing_if_is_none)]
+struct Member {
+    /// Who.
+    account: Uuid,
+    /// In, out or banned.
+    standing: Standing,
+    /// Roles beside everyone's.
+    roles: Vec<Uuid>,
+    /// Whether it may only read.
+    muted: bool,
+    /// Since when.
+    joined_at: OffsetDateTime,
+    /// The name others call it by; absent for an erased account.
+    handle: Option<String>,
+    /// The name shown; absent for an erased account.
+    display_name: Option<String>,
+}
+
+impl From<rows::Member> for Member {
+    fn from(row: rows::Member) -> Self {
+        Self {
+            account: row.account.uuid(),
+            standing: row.standing.into(),
+            roles: row.roles.into_iter().map(veza_events::RoleId::uuid).collect(),
+            muted: row.muted,
+            joined_at: row.joined_at.time(),
+            handle: row.handle,
+            display_name: row.display_name,
+        }
+    }
+}
+
+#[OpenApi(tag = "Chapter::Spaces")]
+impl Members {
+    /// Who is in a space.
+    #[oai(
+        path = "/v1/spaces/:space/members",
+        method = "get",
+        operation_id = "list_members"
+    )]
+    async fn list(
+        &self,
+        session: Session,
+        #[oai(name = "Veza-Min-Seq")] _fresh: Fresh,
+        space: Path<Uuid>,
+        cursor: Query<Option<String>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u16>>,
+    ) -> Result<Found<Items<Member>>, Failure> {
+        let space = (*space).into();
+        self.0.access.joined(session.account(), space).await?;
+        let page = page::part(cursor.0, limit.0);
+        let list = self.0.read.members(space, &page).await.map_err(of_read_model)?;
+        Ok(Found::new(Items::part(list, Member::from)))
+    }
+
+    /// Change a membership: roles, mute, ban.
+    #[oai(
+        path = "/v1/spaces/:space/members/:account",
+        method = "put",
+        operation_id = "change_member"
+    )]
+    async fn change(
+        &self,
+        session: Session,
+        #[oai(name = "Idempotency-Key")] once: Once,
+        space: Path<Uuid>,
+        account: Path<Uuid>,
+        Json(body): Json<MemberChange>,
+    ) -> Result<Changed, Failure> {
+        let roles = body
+            .roles
+            .map(|roles| roles.into_iter().map(Into::into).collect::<BTreeSet<_>>());
+        let command = ChangeMember {
+            space: (*space).into(),
+            account: (*account).into(),
+            roles,
+            muted: body.muted,
+            banned: body.banned,
+        };
+        let done = self
+            .0
+            .chat(&once.caller(&self.0, &session).await?, &command)
+            .await?;
+        Ok(Changed::at(done.position))
+    }
+
+    /// Leave a space, or show somebody the door.
+    #[oai(
+        path = "/v1/spaces/:space/members/:account",
+        method = "delete",
+        operation_id = "remove_member"
+    )]
+    async fn remove(
+        &self,
+        session: Session,
+        #[oai(name = "Idempotency-Key")] once: Once,
+        space: Path<Uuid>,
+        account: Path<Uuid>,
+    ) -> Result<Changed, Failure> {
+        let command = RemoveMember {
+            space: (*space).into(),
+            account: (*account).into(),
+        };
+        let done = self
+            .0
+            .chat(&once.caller(&self.0, &session).await?, &command)
+            .await?;
+        Ok(Changed::at(done.position))
+    }
+}

@@ -1,0 +1,188 @@
+//! `/v1/rooms/{room}/messages`
+
+use std::sync::Arc;
+
+use poem_openapi::param::{Path, Query};
+use poem_openapi::{Object, OpenApi};
+use serde::Deserialize;
+use time::OffsetDateTime;
+use uuid::Uuid;
+use veza_platform::contract::chat::Post;
+use veza_platform::event_log::{Position, StreamName};
+use veza_readmodel::{Range, rows};
+
+use super::body::Json;
+use super::fresh::Fresh;
+use super::page::DEFAULT_LIMIT;
+use super::problem::Failure;
+use super::reply::{Created, Found};
+use super::session::{Once, Session};
+use super::tags::Chapter;
+use crate::problems::of_read_model;
+use crate::state::Gateway;
+
+/// Operations on messages.
+pub(super) struct Messages(pub(super) Arc<Gateway>);
+
+/// Something to say.
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(deny_unknown_fields)]
+struct NewMessage {
+    /// What.
+    body: String,
+    /// UUIDv7 of one's own making; the same id stores once. In place of an `Idempotency-Key`.
+    command_id: Option<Uuid>,
+    /// Which message it answers.
+    reply_to: Option<Uuid>,
+}
+
+/// A message is stored.
+#[derive(Object)]
+struct MessagePosted {
+    /// The message.
+    id: Uuid,
+    /// Where it stands in the timeline.
+    seq: u64,
+}
+
+/// A message, with its author as it is now.
+#[derive(Object)]
+#[oai(skip_serializing_if_is_none)]
+struct Message {
+    /// The message.
+    id: Uuid,
+    /// Where it stands in the timeline.
+    seq: u64,
+    /// Who wrote it.
+    author: Uuid,
+    /// The author's handle; absent for an erased account.
+    author_handle: Option<String>,
+    /// The author's shown name; absent for an erased account.
+    author_display_name: Option<String>,
+    /// What it says; absent once the author's account is erased.
+    body: Option<String>,
+    /// Which message it answers.
+    reply_to: Option<Uuid>,
+    /// When it was posted.
+    posted_at: OffsetDateTime,
+}
+
+/// A stretch of a timeline.
+#[derive(Object)]
+struct Timeline {
+    /// In ascending order of sequence.
+    items: Vec<Message>,
+    /// Whether there are more: newer ones with `after`, older ones otherwise.
+    more: bool,
+    /// Last event of the whole timeline: where a WebSocket goes on from.
+    head: u64,
+    /// The position that the answer is based on, at least: `<stream>/<sequence>`.
+    as_of: String,
+}
+
+impl From<rows::Message> for Message {
+    fn from(row: rows::Message) -> Self {
+        Self {
+            id: row.id.uuid(),
+            seq: row.seq,
+            author: row.author.uuid(),
+            author_handle: row.author_handle,
+            author_display_name: row.author_display_name,
+            body: row.body,
+            reply_to: row.reply_to.map(veza_events::MessageId::uuid),
+            posted_at: row.posted_at.time(),
+        }
+    }
+}
+
+#[OpenApi(tag = "Chapter::Rooms")]
+impl Messages {
+    /// Say something in a room.
+    #[oai(
+        path = "/v1/rooms/:room/messages",
+        method = "post",
+        operation_id = "post_message"
+    )]
+    async fn post(
+        &self,
+        session: Session,
+        #[oai(name = "Idempotency-Key")] once: Once,
+        room: Path<Uuid>,
+        Json(body): Json<NewMessage>,
+    ) -> Result<Created<MessagePosted>, Failure> {
+        let room = (*room).into();
+        let command = Post {
+            space: self.0.rooms.place(room).await?.space,
+            room,
+            body: body.body,
+            reply_to: body.reply_to.map(Into::into),
+        };
+        let caller = once.caller_as(&self.0, &session, body.command_id).await?;
+        let posted = self.0.chat(&caller, &command).await?;
+        let (id, seq) = (posted.message.uuid(), posted.position.seq);
+        Ok(Created::written(MessagePosted { id, seq }, posted.position))
+    }
+
+    /// What was said in a room: the newest messages, or those before or after a sequence.
+    #[oai(
+        path = "/v1/rooms/:room/messages",
+        method = "get",
+        operation_id = "list_messages"
+    )]
+    async fn list(
+        &self,
+        session: Session,
+        #[oai(name = "Veza-Min-Seq")] fresh: Fresh,
+        room: Path<Uuid>,
+        /// Only messages with a smaller sequence, newest of them.
+        before: Query<Option<u64>>,
+        /// Only messages with a greater sequence, oldest of them.
+        after: Query<Option<u64>>,
+        /// At most so many; 50 when absent.
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
+        limit: Query<Option<u16>>,
+    ) -> Result<Found<Timeline>, Failure> {
+        let (room, range) = ((*room).into(), range(before.0, after.0)?);
+        let place = self.0.rooms.place(room).await?;
+        self.0
+            .access
+            .in_room(session.account(), place.space, room)
+            .await?;
+        let (stream, limit) = (StreamName::spaces(place.shard), limit.unwrap_or(DEFAULT_LIMIT));
+        let at_least = fresh.seq_in(stream.as_str());
+        let found = self
+            .0
+            .read
+            .timeline(place.space, room, range, limit, at_least)
+            .await;
+        Ok(Found::new(Timeline::shown(found.map_err(of_read_model)?, stream)))
+    }
+}
+
+impl Timeline {
+    fn shown(found: rows::Timeline, stream: StreamName) -> Self {
+        let as_of = Position {
+            stream,
+            seq: found.as_of,
+        };
+        Self {
+            items: found.messages.into_iter().map(Into::into).collect(),
+            more: found.more,
+            head: found.head,
+            as_of: as_of.to_string(),
+        }
+    }
+}
+
+fn range(before: Option<u64>, after: Option<u64>) -> Result<Range, Failure> {
+    match (before, after) {
+        (None, None) => Ok(Range::Latest),
+        (Some(seq), None) => Ok(Range::Before(seq)),
+        (None, Some(seq)) => Ok(Range::After(seq)),
+        (Some(_), Some(_)) => {
+            let detail = "`before` and `after` do not go together";
+            Err(Failure::unreadable("request.parameter", "after", detail))
+        }
+    }
+}

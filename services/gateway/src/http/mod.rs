@@ -1,0 +1,79 @@
+//! The HTTP API: one file per resource, and around them what all of them share.
+
+mod accounts;
+mod api;
+mod body;
+mod door;
+mod fresh;
+mod invites;
+mod keys;
+mod limits;
+mod members;
+mod messages;
+mod metrics;
+mod origins;
+mod page;
+mod pages;
+mod permissions;
+mod probes;
+mod problem;
+mod rates;
+mod reply;
+mod roles;
+mod rooms;
+mod session;
+mod sessions;
+mod spaces;
+mod tags;
+mod tickets;
+mod visit;
+
+use std::sync::Arc;
+
+use poem::endpoint::BoxEndpoint;
+use poem::{Endpoint, EndpointExt, Response, Route, get};
+
+use door::{Door, Rules};
+
+use crate::state::Gateway;
+
+pub(crate) use limits::{FORGET_EVERY, Limits};
+pub use origins::Origins;
+pub use problem::Failure;
+
+/// The document about the HTTP API (OpenAPI 3.0, JSON).
+pub use api::document;
+
+/// Everything that answers HTTP: the API, the pages, and `realtime` at `/v1/realtime`.
+///
+/// # Errors
+/// When the settings name an origin that is none.
+pub(crate) fn app(
+    gateway: &Arc<Gateway>,
+    realtime: impl Endpoint<Output = Response> + 'static,
+) -> anyhow::Result<(Arc<BoxEndpoint<'static>>, Arc<Limits>)> {
+    let rules = Rules {
+        origins: Arc::clone(&gateway.origins),
+        methods: api::methods(gateway),
+        ..Rules::new(&gateway.config)?
+    };
+    let limits = Arc::clone(&rules.limits);
+    let routes = Route::new()
+        .at("/healthz", get(probes::alive()))
+        .at("/readyz", get(probes::ready(Arc::clone(gateway))))
+        .at("/docs", get(pages::docs(&api::page())))
+        .at("/docs/errors", get(pages::errors()))
+        .at(
+            "/openapi.json",
+            get(pages::document("application/json", &api::document(), None)),
+        )
+        .at("/sign-in", get(pages::sign_in()))
+        .at("/.well-known/jwks.json", get(keys::endpoint(Arc::clone(gateway))))
+        .at("/v1/realtime", get(realtime))
+        .nest("/", api::service(gateway))
+        .data(Arc::clone(gateway));
+    Ok((
+        Arc::new(Door::new(routes, rules, &gateway.metrics).boxed()),
+        limits,
+    ))
+}

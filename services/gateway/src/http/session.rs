@@ -1,0 +1,183 @@
+//! Who asks: the session behind the access token, and the command that a request becomes.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use poem::{Request, RequestBody, Result};
+use poem_openapi::auth::Bearer;
+use poem_openapi::registry::{MetaParamIn, MetaSchemaRef, Registry};
+use poem_openapi::types::Type;
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions, SecurityScheme};
+use uuid::Uuid;
+use veza_events::{AccountId, CommandId, SessionId};
+use veza_platform::ambient;
+use veza_platform::contract::{Caller, Problem};
+
+use super::limits::Limits;
+use super::problem::Failure;
+use super::visit::Visit;
+use crate::state::Gateway;
+
+/// Header that makes a repeated POST harmless.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// Longest such key, in characters.
+const MAX_KEY_CHARS: usize = 200;
+
+/// An access token of `POST /v1/sessions`, as `Authorization: Bearer …`.
+#[derive(SecurityScheme)]
+#[oai(
+    rename = "session",
+    ty = "bearer",
+    bearer_format = "JWT",
+    checker = "verified"
+)]
+pub(super) struct Session(Identity);
+
+/// Who is signed in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Identity {
+    account: AccountId,
+    session: SessionId,
+}
+
+impl Session {
+    /// The account.
+    pub(super) fn account(&self) -> AccountId {
+        self.0.account
+    }
+
+    /// Its session.
+    pub(super) fn id(&self) -> SessionId {
+        self.0.session
+    }
+}
+
+/// Checks the token. A good one is charged to its account, any other to the address it came from.
+async fn verified(request: &Request, bearer: Bearer) -> Result<Identity> {
+    let gateway = request
+        .data::<Arc<Gateway>>()
+        .expect("every route has the gateway");
+    let limits = request
+        .data::<Arc<Limits>>()
+        .expect("every request comes through the door");
+    let visit = Visit::of(request);
+    match gateway.verifier.verify(&bearer.token, ambient::now()) {
+        Ok(claims) => {
+            visit.charged(limits.account(claims.sub))?;
+            Ok(Identity {
+                account: claims.sub,
+                session: claims.sid,
+            })
+        }
+        Err(error) => {
+            visit.charged(limits.address(visit.client()))?;
+            Err(Failure::from(Problem::from(error)).into())
+        }
+    }
+}
+
+/// What makes a write happen once: the `Idempotency-Key`, bound to the operation it came with.
+pub(super) struct Once {
+    key: Option<String>,
+    operation: String,
+    client: IpAddr,
+}
+
+impl Once {
+    /// The command of a signed-in account.
+    ///
+    /// # Errors
+    /// `platform.unavailable`.
+    pub(super) async fn caller(&self, gateway: &Gateway, session: &Session) -> Result<Caller, Failure> {
+        let command = self
+            .command(gateway, &format!("account {}", session.account()))
+            .await?;
+        Ok(Caller {
+            command,
+            account: Some(session.account()),
+            session: Some(session.id()),
+        })
+    }
+
+    /// The command of a signed-in account, whose id stands in the body; else as [`Self::caller`].
+    ///
+    /// # Errors
+    /// `platform.unavailable`.
+    pub(super) async fn caller_as(
+        &self,
+        gateway: &Gateway,
+        session: &Session,
+        command: Option<Uuid>,
+    ) -> Result<Caller, Failure> {
+        match command {
+            None => self.caller(gateway, session).await,
+            Some(command) => Ok(Caller {
+                command: command.into(),
+                account: Some(session.account()),
+                session: Some(session.id()),
+            }),
+        }
+    }
+
+    /// The command of somebody who is not signed in.
+    ///
+    /// # Errors
+    /// `platform.unavailable`.
+    pub(super) async fn stranger(&self, gateway: &Gateway) -> Result<Caller, Failure> {
+        let command = self.command(gateway, &format!("address {}", self.client)).await?;
+        Ok(Caller {
+            command,
+            account: None,
+            session: None,
+        })
+    }
+
+    async fn command(&self, gateway: &Gateway, scope: &str) -> Result<CommandId, Failure> {
+        match &self.key {
+            Some(key) => Ok(gateway.command_of(scope, &self.operation, key).await?),
+            None => Ok(ambient::new_uuid().into()),
+        }
+    }
+}
+
+impl<'a> ApiExtractor<'a> for Once {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
+
+    type ParamType = String;
+    type ParamRawType = String;
+
+    fn register(registry: &mut Registry) {
+        <String as Type>::register(registry);
+    }
+
+    fn param_in() -> Option<MetaParamIn> {
+        Some(MetaParamIn::Header)
+    }
+
+    fn param_schema_ref() -> Option<MetaSchemaRef> {
+        Some(<String as Type>::schema_ref())
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _: &mut RequestBody,
+        _: ExtractParamOptions<String>,
+    ) -> Result<Self> {
+        let key = request.headers().get(IDEMPOTENCY_KEY).map(readable).transpose()?;
+        Ok(Self {
+            key,
+            operation: format!("{} {}", request.method(), request.original_uri().path()),
+            client: Visit::of(request).client(),
+        })
+    }
+}
+
+fn readable(value: &HeaderValue) -> Result<String, Failure> {
+    let text = value.to_str().ok().map(str::trim);
+    let text = text.filter(|text| !text.is_empty() && text.len() <= MAX_KEY_CHARS);
+    text.map(str::to_owned).ok_or_else(|| {
+        let detail = format!("an idempotency key has 1 to {MAX_KEY_CHARS} ASCII characters");
+        Failure::unreadable("request.idempotency_key", "Idempotency-Key", detail)
+    })
+}

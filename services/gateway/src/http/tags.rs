@@ -1,0 +1,18 @@
+//! Chapters of the API document.
+
+use poem_openapi::Tags;
+
+/// What an operation is about.
+#[derive(Tags)]
+pub(super) enum Chapter {
+    /// People.
+    Accounts,
+    /// Signing in, staying and leaving.
+    Sessions,
+    /// Spaces, their roles, members and invitations.
+    Spaces,
+    /// Rooms and what is said in them.
+    Rooms,
+    /// The way to the WebSocket.
+    Realtime,
+}

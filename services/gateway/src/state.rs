@@ -1,0 +1,183 @@
+//! What all requests and sockets of a gateway share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use veza_events::{CommandId, Shards};
+use veza_platform::ambient;
+use veza_platform::bus::Bus;
+use veza_platform::config::Config;
+use veza_platform::contract::chat::InSpace;
+use veza_platform::contract::{Caller, Command, Problem, ProblemKind};
+use veza_platform::event_log::EventLog;
+use veza_platform::health::Health;
+use veza_platform::kv::{Kv, KvError};
+use veza_platform::ledger::Ledger;
+use veza_platform::lifecycle::Lifecycle;
+use veza_platform::telemetry::Metrics;
+use veza_platform::tokens::Verifier;
+use veza_readmodel::ReadModel;
+
+use crate::access::AccessCache;
+use crate::digest;
+use crate::http::Origins;
+use crate::rooms::RoomIndex;
+use crate::tickets::Tickets;
+
+/// Bucket of the command ids behind `Idempotency-Key`.
+const IDEMPOTENCY: &str = "IDEMPOTENCY";
+/// When too many commands are under way, how soon to try again, milliseconds.
+const BUSY_RETRY_MS: u64 = 250;
+
+/// The parts of a gateway. Always behind an [`Arc`].
+pub struct Gateway {
+    /// The settings in force.
+    pub config: Arc<Config>,
+    /// How spaces are cut into streams.
+    pub shards: Shards,
+    /// Tasks and stopping of this role.
+    pub lifecycle: Lifecycle,
+    /// The registry of metrics.
+    pub metrics: Metrics,
+    /// Readiness of the process.
+    pub health: Health,
+    /// The event log, to read.
+    pub log: EventLog,
+    /// The event log with the keys to what is sealed in it.
+    pub ledger: Ledger,
+    /// The read models.
+    pub read: ReadModel,
+    /// Checks access tokens.
+    pub verifier: Verifier,
+    /// What accounts may do in spaces.
+    pub access: Arc<AccessCache>,
+    /// Where rooms are.
+    pub rooms: RoomIndex,
+    /// Tickets for WebSockets.
+    pub tickets: Tickets,
+    /// Which web pages may call.
+    pub origins: Arc<Origins>,
+    /// The connection under the bus, for feeds of one's own.
+    pub nats: async_nats::Client,
+    bus: Bus,
+    idempotency: Kv<CommandId>,
+    commands: Semaphore,
+}
+
+/// The parts that are opened before the gateway stands.
+pub(crate) struct Parts {
+    pub(crate) nats: async_nats::Client,
+    pub(crate) ledger: Ledger,
+    pub(crate) read: ReadModel,
+    pub(crate) verifier: Verifier,
+    pub(crate) origins: Arc<Origins>,
+}
+
+impl Gateway {
+    pub(crate) fn new(runtime: &veza_platform::runtime::Runtime, parts: Parts) -> Arc<Self> {
+        let config = Arc::clone(&runtime.config);
+        let shards = shards(&config);
+        let timeout = Duration::from_millis(config.gateway.command_timeout_ms);
+        let bus = Bus::new(parts.nats.clone(), shards, timeout);
+        let log = parts.ledger.log().clone();
+        let ticket_life = Duration::from_millis(config.realtime.ticket_ttl_ms);
+        Arc::new(Self {
+            shards,
+            lifecycle: runtime.lifecycle.clone(),
+            metrics: runtime.metrics.clone(),
+            health: runtime.health.clone(),
+            rooms: RoomIndex::new(log.clone(), parts.read.clone(), shards),
+            access: Arc::new(access_of(bus.clone())),
+            tickets: Tickets::new(&log, ticket_life),
+            idempotency: Kv::open(&log, IDEMPOTENCY),
+            ledger: parts.ledger,
+            log,
+            read: parts.read,
+            verifier: parts.verifier,
+            origins: parts.origins,
+            nats: parts.nats,
+            commands: Semaphore::new(config.gateway.max_commands_in_flight.min(Semaphore::MAX_PERMITS)),
+            bus,
+            config,
+        })
+    }
+
+    /// Gives a command to the accounts workers.
+    ///
+    /// # Errors
+    /// The worker's refusal; `platform.busy` or `platform.unavailable`.
+    pub async fn accounts<C: Command>(&self, caller: &Caller, command: &C) -> Result<C::Reply, Problem> {
+        let _turn = self.turn()?;
+        self.bus.accounts(caller, command).await
+    }
+
+    /// Gives a command to the chat workers.
+    ///
+    /// # Errors
+    /// As [`Self::accounts`].
+    pub async fn chat<C: Command + InSpace>(
+        &self,
+        caller: &Caller,
+        command: &C,
+    ) -> Result<C::Reply, Problem> {
+        let _turn = self.turn()?;
+        self.bus.chat(caller, command).await
+    }
+
+    fn turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Problem> {
+        self.commands.try_acquire().map_err(|_| Problem {
+            retry_after_ms: Some(BUSY_RETRY_MS),
+            ..Problem::new(
+                ProblemKind::Unavailable,
+                "platform.busy",
+                "too many commands are under way here",
+            )
+        })
+    }
+
+    /// The id of the command that the holder of `scope` asks for under `key` (an `Idempotency-Key`) by
+    /// `operation`: the same for the same three, fresh for others.
+    ///
+    /// # Errors
+    /// `platform.unavailable`.
+    pub(crate) async fn command_of(
+        &self,
+        scope: &str,
+        operation: &str,
+        key: &str,
+    ) -> Result<CommandId, Problem> {
+        let name = digest::name_of(&[scope.as_bytes(), operation.as_bytes(), key.as_bytes()]);
+        let fresh = CommandId::new(ambient::new_uuid());
+        match self.idempotency.create(&name, &fresh).await {
+            Ok(_) => Ok(fresh),
+            Err(KvError::Conflict) => {
+                let first = self.idempotency.get_consistent(&name).await?;
+                // Only its age can have removed it in this very moment.
+                Ok(first.map_or(fresh, |entry| entry.value))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// How spaces are cut into streams.
+pub(crate) fn shards(config: &Config) -> Shards {
+    // The settings allow at most 256.
+    Shards::new(u16::try_from(config.nats.shards).unwrap_or(u16::MAX))
+}
+
+fn access_of(bus: Bus) -> AccessCache {
+    use veza_platform::contract::chat::GetAccess;
+    AccessCache::new(move |account, space| {
+        let bus = bus.clone();
+        Box::pin(async move {
+            let caller = Caller {
+                command: ambient::new_uuid().into(),
+                account: Some(account),
+                session: None,
+            };
+            bus.chat(&caller, &GetAccess { space }).await
+        })
+    })
+}
