@@ -44,8 +44,15 @@ struct Ports {
 }
 
 impl S3 {
-    /// Starts it and waits until it answers.
+    /// Starts it and waits until it can serve objects.
     pub async fn start(tools: &Tools, options: S3Options) -> Result<Self, ServerError> {
+        let s3 = Self::spawn(tools, options).await?;
+        s3.ready().await?;
+        Ok(s3)
+    }
+
+    /// Starts it without waiting: for those who have other things to do until [`S3::ready`].
+    pub async fn spawn(tools: &Tools, options: S3Options) -> Result<Self, ServerError> {
         let dir = folder::create(&options.dir)?;
         folder::create(&dir.join("data"))?;
         let secret = secret::load_or_create(&dir.join("secret-key"))?;
@@ -58,6 +65,11 @@ impl S3 {
             secret,
             process,
         })
+    }
+
+    /// Waits until it can serve objects.
+    pub async fn ready(&self) -> Result<(), ServerError> {
+        self.process.ready(|| answers(self.ports, self.pid())).await
     }
 
     /// `http://127.0.0.1:port`.
@@ -86,7 +98,7 @@ impl S3 {
             self.stop().await;
         }
         self.process = launch(&self.tools, &self.dir, self.ports, &self.secret).await?;
-        Ok(())
+        self.ready().await
     }
 }
 
@@ -182,9 +194,7 @@ async fn launch(tools: &Tools, dir: &Path, ports: Ports, secret: &str) -> Result
         // Asked to stop, it waits 15 s for streams among its own parts. All data is with the system by then.
         stop_within: Duration::from_secs(1),
     };
-    let process = Process::start(tools, launch).await?;
-    process.ready(|| answers(ports, process.pid())).await?;
-    Ok(process)
+    Process::start(tools, launch).await
 }
 
 /// The gateway answers before the volumes are known, and reads would fail until they are.
