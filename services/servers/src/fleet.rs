@@ -28,6 +28,7 @@ pub struct FleetOptions {
 }
 
 /// The NATS of a fleet.
+#[expect(clippy::large_enum_variant, reason = "a fleet has one")]
 #[derive(Debug)]
 pub enum FleetNats {
     /// One node.
@@ -62,7 +63,16 @@ impl Fleet {
         env.extend(options.env.iter().cloned());
         let setup = process::plain(&options.binary, &["setup"], &env, &options.dir);
         process::run(tools, setup).await?;
-        let mut fleet = Self { nats, postgres, redis, roles: Vec::new(), gateway_port, env, options, tools: tools.clone() };
+        let mut fleet = Self {
+            nats,
+            postgres,
+            redis,
+            roles: Vec::new(),
+            gateway_port,
+            env,
+            options,
+            tools: tools.clone(),
+        };
         for role in fleet.options.roles.clone() {
             fleet.add(role).await?;
         }
@@ -107,9 +117,20 @@ async fn servers(tools: &Tools, options: &FleetOptions) -> Result<(FleetNats, Po
     let nats = async {
         let dir = options.dir.join("nats");
         if options.nats_nodes > 1 {
-            return Ok(FleetNats::Cluster(NatsCluster::start(tools, &dir, options.nats_nodes).await?));
+            return Ok(FleetNats::Cluster(
+                NatsCluster::start(tools, &dir, options.nats_nodes).await?,
+            ));
         }
-        Ok(FleetNats::Single(Nats::start(tools, NatsOptions { dir, ..NatsOptions::default() }).await?))
+        Ok(FleetNats::Single(
+            Nats::start(
+                tools,
+                NatsOptions {
+                    dir,
+                    ..NatsOptions::default()
+                },
+            )
+            .await?,
+        ))
     };
     let postgres = Postgres::start(
         tools,
@@ -119,7 +140,13 @@ async fn servers(tools: &Tools, options: &FleetOptions) -> Result<(FleetNats, Po
             throwaway: options.throwaway_postgres.clone(),
         },
     );
-    let redis = Redis::start(tools, RedisOptions { dir: options.dir.join("redis"), port: None });
+    let redis = Redis::start(
+        tools,
+        RedisOptions {
+            dir: options.dir.join("redis"),
+            port: None,
+        },
+    );
     tokio::try_join!(nats, postgres, redis)
 }
 
@@ -142,6 +169,9 @@ fn settings(
         ("VEZA__REDIS__URL", redis.url()),
         ("VEZA__KEYS__KEK_FILE", dir.join("kek").display().to_string()),
         ("VEZA__GATEWAY__LISTEN", format!("127.0.0.1:{gateway_port}")),
-        ("VEZA__GATEWAY__PUBLIC_URL", format!("http://127.0.0.1:{gateway_port}")),
+        (
+            "VEZA__GATEWAY__PUBLIC_URL",
+            format!("http://127.0.0.1:{gateway_port}"),
+        ),
     ]
 }

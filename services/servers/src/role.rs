@@ -42,7 +42,12 @@ impl Role {
     pub async fn start(tools: &Tools, options: RoleOptions) -> Result<Self, ServerError> {
         let ops_port = port::free_port()?;
         let process = launch(tools, &options, ops_port).await?;
-        Ok(Self { tools: tools.clone(), options, ops_port, process })
+        Ok(Self {
+            tools: tools.clone(),
+            options,
+            ops_port,
+            process,
+        })
     }
 
     /// Starts it again with the same settings, stopping it first if it runs.
@@ -92,7 +97,13 @@ async fn launch(tools: &Tools, options: &RoleOptions, ops_port: u16) -> Result<P
         stop_within: STOP_WITHIN,
     };
     let process = Process::start(tools, launch).await?;
-    process.ready(async || Ok(get(ops_port, "/readyz").await.is_ok_and(|(status, _)| status == 200))).await?;
+    process
+        .ready(async || {
+            Ok(get(ops_port, "/readyz")
+                .await
+                .is_ok_and(|(status, _)| status == 200))
+        })
+        .await?;
     Ok(process)
 }
 
@@ -107,7 +118,11 @@ async fn get(port: u16, path: &str) -> std::io::Result<(u16, String)> {
         Ok::<_, std::io::Error>(String::from_utf8_lossy(&answer).into_owned())
     };
     let answer = tokio::time::timeout(Duration::from_secs(2), ask).await??;
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    let status = answer
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap_or(0);
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     Ok((status, body.to_owned()))
 }
