@@ -115,13 +115,13 @@ impl NewNames {
     ) -> Result<Vec<Write>, Problem> {
         let handle = worker.names.claim(self.handle.clone(), consistent).await?;
         let email = worker.names.claim(self.email.clone(), consistent).await?;
-        let mut claims = claimed(handle, NameKind::Handle, account)?;
-        claims.extend(claimed(email, NameKind::Email, account)?);
+        let mut claims = claimed(&handle, NameKind::Handle, account)?;
+        claims.extend(claimed(&email, NameKind::Email, account)?);
         Ok(claims)
     }
 }
 
-fn claimed(claim: Claim, kind: NameKind, account: AccountId) -> Result<Vec<Write>, Problem> {
+fn claimed(claim: &Claim, kind: NameKind, account: AccountId) -> Result<Vec<Write>, Problem> {
     let events = Handle::decide(&claim.state, &kind, HandleCommand::Claim { account })?;
     let write = |event: veza_events::handle::HandleEvent| Write {
         subject: claim.subject.clone(),

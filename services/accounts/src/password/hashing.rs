@@ -240,10 +240,10 @@ mod tests {
         };
         let passwords = passwords(&config).await;
         let busy = Arc::clone(&passwords.turns).acquire_owned().await.unwrap();
-        let first = passwords.hash(&secret("a"));
-        let second = passwords.hash(&secret("b"));
-        let third = passwords.hash(&secret("c"));
+        let password = secret("a");
+        let (first, second) = (passwords.hash(&password), passwords.hash(&password));
         let release = async {
+            let third = passwords.hash(&password);
             assert_eq!(third.await.unwrap_err().retry_after_ms, Some(RETRY_AFTER_MS));
             drop(busy);
         };
