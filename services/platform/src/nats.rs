@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::NatsConfig;
@@ -56,8 +56,36 @@ fn options(config: &NatsConfig, name: &str) -> ConnectOptions {
                 event => tracing::debug!(%event, "NATS client"),
             }
         });
-    if config.user.is_empty() {
-        return options;
+    match credentials(config) {
+        Some((user, password)) => options.user_and_password(user, password),
+        None => options,
     }
-    options.user_and_password(config.user.clone(), config.password.expose().to_owned())
+}
+
+/// Those of the settings, else those in the first address: the client itself takes no notice of them there.
+fn credentials(config: &NatsConfig) -> Option<(String, String)> {
+    if !config.user.is_empty() {
+        return Some((config.user.clone(), config.password.expose().to_owned()));
+    }
+    let address: ServerAddr = config.servers().first()?.parse().ok()?;
+    Some((address.username()?.to_owned(), address.password()?.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Secret, ServiceUrl};
+
+    #[test]
+    fn credentials_stand_in_the_settings_or_in_the_address() {
+        let mut config = NatsConfig {
+            url: ServiceUrl::new("nats://ada:one@127.0.0.1:4222,nats://127.0.0.1:4223"),
+            ..NatsConfig::default()
+        };
+        assert_eq!(credentials(&config), Some(("ada".into(), "one".into())));
+        config.user = "ben".into();
+        config.password = Secret::new("two");
+        assert_eq!(credentials(&config), Some(("ben".into(), "two".into())));
+        assert_eq!(credentials(&NatsConfig::default()), None);
+    }
 }
