@@ -1,0 +1,9 @@
+//! Chat workers with real servers: what people may do, what is stored, what races and outages do to it.
+
+mod cluster;
+mod following;
+mod outage;
+mod people;
+mod racing;
+mod repeating;
+mod site;
