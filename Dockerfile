@@ -13,7 +13,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     CARGO_TARGET_DIR=/target cargo build --locked --profile dist -p veza \
     && cp /target/dist/veza /veza
 
-FROM debian:trixie-slim
+FROM debian:13.2-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
