@@ -71,7 +71,7 @@ impl Follower {
         }
     }
 
-    pub(super) fn records(self) -> impl Stream<Item = Result<Record, ReadError>> + Send + Unpin + 'static {
+    pub(super) fn records(self) -> impl Stream<Item = Result<Record, ReadError>> + Send + Unpin + use<> {
         Box::pin(stream::unfold(self, |mut follower| async move {
             loop {
                 let item = match follower.step().await {

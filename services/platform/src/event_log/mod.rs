@@ -250,7 +250,7 @@ impl EventLog {
         &self,
         stream: &StreamName,
         after: u64,
-    ) -> impl Stream<Item = Result<Record, ReadError>> + Send + Unpin + 'static {
+    ) -> impl Stream<Item = Result<Record, ReadError>> + Send + Unpin + use<> {
         Follower::new(self.clone(), stream.clone(), announced(stream), after).records()
     }
 

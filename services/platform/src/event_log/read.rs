@@ -160,7 +160,9 @@ impl Reader {
             "max_bytes": PAGE_BYTES,
             "next_by_subj": filter.unwrap_or(">"),
         });
-        self.send(stream, &body, after, literal).await
+        let mut page = self.send(stream, &body, after, literal).await?;
+        page.max = max;
+        Ok(page)
     }
 
     async fn send(
@@ -179,6 +181,7 @@ impl Reader {
             connection,
             stream,
             after,
+            max: PAGE_RECORDS,
             chained,
             timeout,
         })
@@ -255,6 +258,8 @@ pub(super) struct PendingPage {
     connection: Connection,
     stream: StreamName,
     after: u64,
+    /// One more may come, if the record at `after` did not.
+    max: usize,
     /// All records are of one subject, so each follows on the one before.
     chained: bool,
     timeout: Duration,
@@ -262,6 +267,15 @@ pub(super) struct PendingPage {
 
 impl PendingPage {
     pub(super) async fn collect(mut self) -> Result<Page, ReadError> {
+        let mut page = self.receive().await?;
+        if page.records.len() > self.max {
+            page.pending += (page.records.len() - self.max) as u64;
+            page.records.truncate(self.max);
+        }
+        Ok(page)
+    }
+
+    async fn receive(&mut self) -> Result<Page, ReadError> {
         let mut page = Page::default();
         // What the server says to have sent before, and what was received before.
         let mut received = 0;
