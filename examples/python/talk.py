@@ -167,9 +167,9 @@ class Person(Api):
         messages = []
         while True:
             page = await self.call("GET", f"/v1/rooms/{room}/messages?after={after}&limit={PAGE}")
-            if not page["messages"]:
+            if not page["items"]:
                 return messages
-            messages += [(m["seq"], m["id"], m["body"]) for m in page["messages"]]
+            messages += [(m["seq"], m["id"], m["body"]) for m in page["items"]]
             after = messages[-1][0]
 
 
@@ -183,8 +183,8 @@ async def main():
     ada, grace = people = Person(options.url, "ada"), Person(options.url, "grace")
     for person in people:
         await person.sign_up()
-    space = (await ada.call("POST", "/v1/spaces", {"name": "Example", "preset": "open"}))["space"]
-    room = (await ada.call("POST", f"/v1/spaces/{space}/rooms", {"name": "talk", "kind": "text"}))["room"]
+    space = (await ada.call("POST", "/v1/spaces", {"name": "Example", "preset": "open"}))["id"]
+    room = (await ada.call("POST", f"/v1/spaces/{space}/rooms", {"name": "talk", "kind": "text"}))["id"]
     code = (await ada.call("POST", f"/v1/spaces/{space}/invites", {}))["code"]
     await grace.call("POST", f"/v1/invites/{code}/accept", {})
 

@@ -132,7 +132,7 @@ impl Person {
     /// [`ClientError`].
     pub async fn create_space(&self, name: &str) -> Result<Uuid, ClientError> {
         let made = self.post("/v1/spaces", &json!({ "name": name, "preset": "open" })).await?;
-        id_of(&made, "space")
+        id_of(&made, "id")
     }
 
     /// Makes a text room and gives its id.
@@ -141,7 +141,7 @@ impl Person {
     /// [`ClientError`].
     pub async fn create_room(&self, space: Uuid, name: &str) -> Result<Uuid, ClientError> {
         let body = json!({ "name": name, "kind": "text" });
-        id_of(&self.post(&format!("/v1/spaces/{space}/rooms"), &body).await?, "room")
+        id_of(&self.post(&format!("/v1/spaces/{space}/rooms"), &body).await?, "id")
     }
 
     /// Makes an invitation and gives its code.

@@ -242,7 +242,7 @@ impl Mind {
         loop {
             let path = format!("/v1/rooms/{}/messages?after={}&limit={PAGE}", self.room, self.last_seq());
             let page = self.person.get(&path).await?;
-            let messages = page["messages"].as_array().cloned().unwrap_or_default();
+            let messages = page["items"].as_array().cloned().unwrap_or_default();
             for message in &messages {
                 let text = |field: &str| message[field].as_str().and_then(|id| id.parse().ok());
                 let (Some(id), Some(seq)) = (text("id"), message["seq"].as_u64()) else { continue };

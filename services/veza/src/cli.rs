@@ -89,7 +89,16 @@ pub(crate) enum ProjectionAction {
     /// Show how far each is behind the log.
     Lag,
     /// Build the read models anew beside the serving ones, then switch.
-    Rebuild,
+    Rebuild {
+        /// Compare all tables with the serving ones first, and do not switch if they differ.
+        #[arg(long)]
+        verify: bool,
+        /// Put events aside that cannot be applied, instead of stopping at the first.
+        #[arg(long)]
+        park: bool,
+    },
+    /// Put the read models from before the last rebuild back in use.
+    SwitchBack,
     /// Try parked events again.
     Retry,
 }

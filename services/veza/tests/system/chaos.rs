@@ -81,7 +81,7 @@ async fn every_role_and_every_server_may_be_killed_while_people_talk() {
     talk.judge().await;
 
     let before = talk.platform.rows(talk.room).await;
-    talk.platform.fleet.run(&["projection", "rebuild"]).await.unwrap();
+    talk.platform.fleet.run(&["projection", "rebuild", "--verify"]).await.unwrap();
     assert_eq!(talk.platform.rows(talk.room).await, before, "a rebuild gives the same rows");
     talk.round().await;
     talk.judge().await;

@@ -28,20 +28,20 @@ async fn people_register_share_a_space_talk_and_read_the_history() {
     let last = conversations[0].1.last_seq;
 
     let page = grace.get(&format!("/v1/rooms/{room}/messages?limit=5")).await.unwrap();
-    assert_eq!(page["messages"].as_array().unwrap().len(), 5);
+    assert_eq!(page["items"].as_array().unwrap().len(), 5);
     let history = platform
         .api()
         .call(Method::GET, &format!("/v1/rooms/{room}/messages?after=0&limit=200"), Some(&ada.access_token()), None)
         .await
         .unwrap();
-    let messages = history["messages"].as_array().unwrap();
+    let messages = history["items"].as_array().unwrap();
     assert_eq!(messages.len(), 20);
     assert_eq!(messages.last().unwrap()["seq"].as_u64(), Some(last));
 
     let members = ada.get(&format!("/v1/spaces/{space}/members")).await.unwrap();
-    assert_eq!(members["members"].as_array().map(Vec::len), Some(2), "{members}");
+    assert_eq!(members["items"].as_array().map(Vec::len), Some(2), "{members}");
     let spaces = grace.get("/v1/spaces").await.unwrap();
-    assert_eq!(spaces["spaces"].as_array().map(Vec::len), Some(1), "{spaces}");
+    assert_eq!(spaces["items"].as_array().map(Vec::len), Some(1), "{spaces}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,7 +56,7 @@ async fn a_write_is_read_back_at_once_with_its_sequence() {
         let seq = posted.headers()["veza-seq"].clone();
         let read = http.get(&url).bearer_auth(ada.access_token()).header("veza-min-seq", seq).send().await.unwrap();
         let page: Value = read.json().await.unwrap();
-        let bodies: Vec<&str> = page["messages"].as_array().unwrap().iter().filter_map(|m| m["body"].as_str()).collect();
+        let bodies: Vec<&str> = page["items"].as_array().unwrap().iter().filter_map(|m| m["body"].as_str()).collect();
         assert!(bodies.contains(&format!("n{number}").as_str()), "{bodies:?}");
     }
 }

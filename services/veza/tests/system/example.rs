@@ -9,10 +9,10 @@ use tokio::{
 
 use crate::platform::{EVERY_ROLE, Platform};
 
-/// `./veza setup` makes an environment with what the examples need.
-fn python() -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.veza/tools/python/bin/python");
-    assert!(path.exists(), "run `./veza setup`: {} is missing", path.display());
+/// What the example needs beside Python; `./veza test` puts it there.
+fn packages() -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.veza/tools/python");
+    assert!(path.exists(), "run `./veza test`: {} is missing", path.display());
     path
 }
 
@@ -20,7 +20,8 @@ fn python() -> PathBuf {
 async fn the_python_example_talks_through_a_kill_of_every_role() {
     let mut platform = Platform::start().await;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/python/talk.py");
-    let mut child = Command::new(python())
+    let mut child = Command::new("python3")
+        .env("PYTHONPATH", packages())
         .arg(script)
         .arg(platform.fleet.url())
         .args(["--messages", "60", "--pause", "0.1"])

@@ -76,14 +76,14 @@ async fn without_redis_nothing_is_missing() {
     }
     let all = async || {
         let page = ada.get(&path).await.unwrap();
-        (page["messages"].as_array().unwrap().len() == 3).then_some(())
+        (page["items"].as_array().unwrap().len() == 3).then_some(())
     };
     eventually("the history has it all", all).await;
     platform.fleet.redis.restart().await.unwrap();
     ada.post(&path, &words("after")).await.unwrap();
     let last = async || {
         let page = ada.get(&path).await.unwrap();
-        (page["messages"].as_array().unwrap().len() == 4).then_some(())
+        (page["items"].as_array().unwrap().len() == 4).then_some(())
     };
     eventually("also with a cache that forgot everything", last).await;
 }
