@@ -101,7 +101,11 @@ impl Parties {
 }
 
 /// Signs `claims` with the key `kid`.
-pub(super) fn sign(claims: &Claims, kid: &str, key: &EncodingKey) -> jsonwebtoken::errors::Result<String> {
+pub(super) fn sign<C: Serialize>(
+    claims: &C,
+    kid: &str,
+    key: &EncodingKey,
+) -> jsonwebtoken::errors::Result<String> {
     let header = Header {
         typ: Some(TYPE.to_owned()),
         kid: Some(kid.to_owned()),
@@ -159,7 +163,182 @@ pub(super) fn thumbprint(x: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+    use serde_json::{Value, json};
+    use time::ext::NumericalDuration;
+    use time::macros::datetime;
+
     use super::*;
+
+    const NOW: OffsetDateTime = datetime!(2026-01-01 00:00 UTC);
+
+    struct Key {
+        private: EncodingKey,
+        public: DecodingKey,
+        x: String,
+    }
+
+    fn key(seed: u8) -> Key {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
+        let x = BASE64URL.encode(pair.public_key().as_ref());
+        Key {
+            private: EncodingKey::from_ed_der(pair.to_pkcs8().unwrap().as_ref()),
+            public: DecodingKey::from_ed_components(&x).unwrap(),
+            x,
+        }
+    }
+
+    fn parties() -> Parties {
+        Parties {
+            issuer: "https://veza.example".into(),
+            audience: "veza".into(),
+        }
+    }
+
+    fn claims() -> Claims {
+        Claims {
+            iss: parties().issuer,
+            aud: parties().audience,
+            exp: (NOW + 5.minutes()).unix_timestamp(),
+            nbf: NOW.unix_timestamp(),
+            iat: NOW.unix_timestamp(),
+            sub: Uuid::from_u128(1).into(),
+            sid: Uuid::from_u128(2).into(),
+            ver: 0,
+            acr: ACR_ONE_FACTOR.into(),
+            jti: Uuid::from_u128(3),
+        }
+    }
+
+    /// Checks against the one key `k1`.
+    fn check_at(token: &str, now: OffsetDateTime) -> Result<Claims, TokenError> {
+        let known = key(1).public;
+        check(token, &parties(), now, |kid| (kid == "k1").then_some(&known))
+    }
+
+    fn signed<C: Serialize>(claims: &C) -> String {
+        sign(claims, "k1", &key(1).private).unwrap()
+    }
+
+    fn with_header(header: &Value, claims: &Claims, signature: &[u8]) -> String {
+        let part = |value: String| BASE64URL.encode(value);
+        let claims = serde_json::to_string(claims).unwrap();
+        format!(
+            "{}.{}.{}",
+            part(header.to_string()),
+            part(claims),
+            BASE64URL.encode(signature)
+        )
+    }
+
+    #[test]
+    fn a_token_gives_its_claims_back() {
+        assert_eq!(check_at(&signed(&claims()), NOW), Ok(claims()));
+    }
+
+    #[test]
+    fn a_token_is_good_in_its_time_with_five_seconds_for_clocks() {
+        let token = signed(&claims());
+        for (at, outcome) in [
+            (-6, Err(TokenError::Invalid)),
+            (-5, Ok(claims())),
+            (304, Ok(claims())),
+            (305, Err(TokenError::Expired)),
+        ] {
+            assert_eq!(check_at(&token, NOW + at.seconds()), outcome, "{at}");
+        }
+    }
+
+    #[test]
+    fn every_claim_is_required_and_of_its_type() {
+        let whole = serde_json::to_value(claims()).unwrap();
+        for name in [
+            "iss", "aud", "exp", "nbf", "iat", "sub", "sid", "ver", "acr", "jti",
+        ] {
+            for wrong in [None, Some(Value::Null), Some(json!([])), Some(json!({}))] {
+                let mut claims = whole.clone();
+                let fields = claims.as_object_mut().unwrap();
+                match &wrong {
+                    Some(value) => fields.insert(name.into(), value.clone()),
+                    None => fields.remove(name),
+                };
+                assert_eq!(
+                    check_at(&signed(&claims), NOW),
+                    Err(TokenError::Invalid),
+                    "{name} {wrong:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_of_another_issuer_or_for_another_audience_is_refused() {
+        let others = [
+            Claims {
+                iss: "https://evil.example".into(),
+                ..claims()
+            },
+            Claims {
+                aud: "other".into(),
+                ..claims()
+            },
+        ];
+        for other in others {
+            assert_eq!(check_at(&signed(&other), NOW), Err(TokenError::Invalid));
+        }
+    }
+
+    #[test]
+    fn a_signature_of_another_key_or_none_is_refused() {
+        let forged = sign(&claims(), "k1", &key(2).private).unwrap();
+        let unknown = sign(&claims(), "k2", &key(1).private).unwrap();
+        let cut = signed(&claims());
+        let cut = &cut[..cut.rfind('.').unwrap() + 1];
+        for token in [forged.as_str(), unknown.as_str(), cut, "", "a.b.c", "..", "\u{0}"] {
+            assert_eq!(check_at(token, NOW), Err(TokenError::Invalid), "{token:?}");
+        }
+    }
+
+    #[test]
+    fn no_other_algorithm_or_type_is_taken_whatever_the_token_says() {
+        let none = with_header(&json!({"alg": "none", "typ": TYPE, "kid": "k1"}), &claims(), b"");
+        assert_eq!(check_at(&none, NOW), Err(TokenError::Invalid));
+
+        // The public key as the secret of a MAC.
+        let header = Header {
+            typ: Some(TYPE.into()),
+            kid: Some("k1".into()),
+            ..Header::new(Algorithm::HS256)
+        };
+        let secret = EncodingKey::from_secret(key(1).x.as_bytes());
+        let confused = jsonwebtoken::encode(&header, &claims(), &secret).unwrap();
+        assert_eq!(check_at(&confused, NOW), Err(TokenError::Invalid));
+
+        for typ in [None, Some("JWT".to_owned())] {
+            let header = Header {
+                typ,
+                kid: Some("k1".into()),
+                ..Header::new(Algorithm::EdDSA)
+            };
+            let other = jsonwebtoken::encode(&header, &claims(), &key(1).private).unwrap();
+            assert_eq!(check_at(&other, NOW), Err(TokenError::Invalid));
+        }
+    }
+
+    #[test]
+    fn a_changed_token_is_refused_wherever_the_change_is() {
+        let token = signed(&claims());
+        for at in (0..token.len()).step_by(7) {
+            let mut changed = token.clone().into_bytes();
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).unwrap();
+            // The last characters of a part may carry bits that mean nothing.
+            if let Ok(same) = check_at(&changed, NOW) {
+                assert_eq!(same, claims());
+            }
+        }
+        assert_eq!(check_at(&"a".repeat(100_000), NOW), Err(TokenError::Invalid));
+    }
 
     #[test]
     fn a_key_is_named_by_its_thumbprint() {
