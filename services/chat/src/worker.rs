@@ -18,6 +18,10 @@ use crate::{
     turns::Turns,
 };
 
+/// How often a change that lost all its races is tried anew. With three replicas every message of an
+/// author is a race for who changes that author's membership, and a ban must get through a flood.
+const MAX_PUSHES: u32 = 4;
+
 /// The state of a chat worker, none of which is lost with it.
 pub(crate) struct Worker {
     pub(crate) ledger: Ledger,
@@ -31,10 +35,10 @@ pub(crate) struct Worker {
 /// What is done one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Queue {
-    /// Changes of a space and of who is in it.
+    /// Changes of a space.
     Space(SpaceId),
-    /// What one member says in a space.
-    Author(SpaceId, AccountId),
+    /// Changes of one membership, and what that member says.
+    Member(SpaceId, AccountId),
 }
 
 /// Who is involved in a decision.
@@ -133,15 +137,17 @@ impl Worker {
     }
 
     /// Decides on what is in memory; after a lost race on what is in the log. A refusal that may come from
-    /// a memory that is behind is decided again on the log, so that nobody is refused by the past.
-    pub(crate) async fn decide<T>(
+    /// a memory that is behind is decided again on the log, and so is "there is nothing to do": nobody is
+    /// answered from the past.
+    pub(crate) async fn decide(
         &self,
         race: u32,
         parties: Parties,
-        decide: impl Fn(&View) -> Result<T, Problem>,
-    ) -> Result<T, Problem> {
+        decide: impl Fn(&View) -> Result<Vec<Write>, Problem>,
+    ) -> Result<Vec<Write>, Problem> {
         if race == 0 {
             match decide(&self.view(parties).await?) {
+                Ok(writes) if writes.is_empty() => {}
                 Err(problem) if hangs_on_facts(problem.kind) => {}
                 outcome => return outcome,
             }
@@ -154,28 +160,25 @@ impl Worker {
         &self,
         caller: &Caller,
         command: &C,
-        primary: Subject,
-        target: AccountId,
+        primary: &Subject,
+        parties: Parties,
         decide: impl Fn(&View) -> Result<Vec<Write>, Problem>,
     ) -> Result<Position, Problem> {
-        let space = command.space();
-        let parties = Parties {
-            space,
-            actor: caller.account()?,
-            target,
-        };
-        let _turn = self.turns.take(Queue::Space(space)).await;
         let decide = &decide;
-        let written = self
-            .ledger
-            .execute(caller, command, &primary, |race| {
+        let mut pushes = 0;
+        let written = loop {
+            let done = self.ledger.execute(caller, command, primary, |race| {
                 self.decide(race, parties, decide)
-            })
-            .await?;
-        self.doubt(&primary, &written);
+            });
+            match done.await {
+                Err(problem) if problem.code == "command.conflict" && pushes < MAX_PUSHES => pushes += 1,
+                done => break done?,
+            }
+        };
+        self.doubt(primary, &written);
         match written.last() {
             Some(position) => Ok(position.clone()),
-            None => self.head(&primary).await,
+            None => self.head(primary).await,
         }
     }
 

@@ -18,7 +18,7 @@ use veza_platform::{
 };
 
 use super::{asked, now};
-use crate::worker::{View, Worker, writes};
+use crate::worker::{Parties, Queue, View, Worker, writes};
 
 /// A use that counts is written together with the membership, so that no more come than may.
 pub(super) async fn accept_invite(
@@ -42,8 +42,16 @@ pub(super) async fn accept_invite(
         all.extend(writes(&structure, Expect::Last(view.space.seq), used));
         Ok(all)
     };
+    // A use that counts is a change of the space as well.
+    let _space = worker.turns.take(Queue::Space(space)).await;
+    let _member = worker.turns.take(Queue::Member(space, account)).await;
+    let parties = Parties {
+        space,
+        actor: account,
+        target: account,
+    };
     let position = worker
-        .change(&caller, &command, primary.clone(), account, decide)
+        .change(&caller, &command, &primary, parties, decide)
         .await?;
     Ok(Changed { position })
 }
@@ -95,16 +103,20 @@ async fn membership<C: Command + InSpace>(
     account: AccountId,
     commands: &[MemberCommand],
 ) -> Result<Changed, Problem> {
-    let actor = caller.account()?;
-    let primary = worker.member_subject(command.space(), account);
+    let (actor, space) = (caller.account()?, command.space());
+    let primary = worker.member_subject(space, account);
     let decide = |view: &View| -> Result<Vec<Write>, Problem> {
         let context = about(view, actor, account);
         let facts = decide_all::<Member>(&view.target.state, &context, commands.iter().cloned())?;
         Ok(writes(&primary, Expect::Last(view.target.seq), facts))
     };
-    let position = worker
-        .change(caller, command, primary.clone(), account, decide)
-        .await?;
+    let _turn = worker.turns.take(Queue::Member(space, account)).await;
+    let parties = Parties {
+        space,
+        actor,
+        target: account,
+    };
+    let position = worker.change(caller, command, &primary, parties, decide).await?;
     Ok(Changed { position })
 }
 

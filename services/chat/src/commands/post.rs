@@ -35,7 +35,7 @@ pub(super) async fn post(worker: Arc<Worker>, caller: Caller, command: Post) -> 
         target: author,
     };
 
-    let _turn = worker.turns.take(Queue::Author(space, author)).await;
+    let _turn = worker.turns.take(Queue::Member(space, author)).await;
     let decide = |view: &crate::worker::View| {
         let context = RoomContext {
             room,

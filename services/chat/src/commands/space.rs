@@ -24,7 +24,7 @@ use veza_platform::{
 };
 
 use super::{asked, now};
-use crate::worker::{View, Worker, writes};
+use crate::worker::{Parties, Queue, View, Worker, writes};
 
 /// One atomic batch over four aggregates: the space, its first room, its first member, the timeline.
 pub(super) async fn create(
@@ -61,8 +61,14 @@ pub(super) async fn create(
         all.extend(opened(&worker, space, room, owner)?);
         Ok(all)
     };
+    let _turn = worker.turns.take(Queue::Space(space)).await;
+    let parties = Parties {
+        space,
+        actor: owner,
+        target: owner,
+    };
     let position = worker
-        .change(&caller, &command, worker.space_subject(space), owner, decide)
+        .change(&caller, &command, &worker.space_subject(space), parties, decide)
         .await?;
     Ok(SpaceCreated {
         space,
@@ -271,8 +277,8 @@ async fn structure<C: Command + InSpace>(
     change: &SpaceCommand,
     along: impl Fn(&[SpaceEvent]) -> Result<Vec<Write>, Problem>,
 ) -> Result<Position, Problem> {
-    let actor = caller.account()?;
-    let primary = worker.space_subject(command.space());
+    let (actor, space) = (caller.account()?, command.space());
+    let primary = worker.space_subject(space);
     let decide = |view: &View| {
         let facts = Space::decide(view.structure(), &asked(view, actor), change.clone())?;
         let more = along(&facts)?;
@@ -280,9 +286,13 @@ async fn structure<C: Command + InSpace>(
         all.extend(more);
         Ok(all)
     };
-    worker
-        .change(caller, command, primary.clone(), actor, decide)
-        .await
+    let _turn = worker.turns.take(Queue::Space(space)).await;
+    let parties = Parties {
+        space,
+        actor,
+        target: actor,
+    };
+    worker.change(caller, command, &primary, parties, decide).await
 }
 
 fn preset_of(preset: Preset) -> space::Preset {

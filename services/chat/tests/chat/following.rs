@@ -189,3 +189,25 @@ async fn the_log_folds_into_what_the_worker_says() {
         [(home.room, state.room_permissions(home.room, &membership, ben.0))]
     );
 }
+
+#[tokio::test]
+async fn there_is_nothing_to_do_only_if_the_log_says_so() {
+    let site = Site::start().await;
+    let _worker = site.worker().await;
+    let (ada, ben) = (site.person().await, site.person().await);
+    let home = site.home(Preset::Team, ada, &[ben]).await;
+    let membership = Subject::Member(0, home.space, ben.0);
+    for _ in 0..20 {
+        write_elsewhere(&site, ada, membership.clone(), muted(home, ben, ada)).await;
+        let unmute = ChangeMember {
+            space: home.space,
+            account: ben.0,
+            roles: None,
+            muted: Some(false),
+            banned: None,
+        };
+        ada.ask(&site, &unmute).await.unwrap();
+        let last = site.ledger.last_consistent(&membership).await.unwrap().unwrap();
+        assert!(matches!(last.event, Event::Member(event) if !event.membership().muted));
+    }
+}
