@@ -22,7 +22,7 @@ use veza_platform::contract::{Problem, ProblemKind};
 /// How long an answer is used without asking again.
 const FRESH: Duration = Duration::from_secs(30);
 /// How long an answer may stand in while nobody can be asked.
-const STALE: Duration = Duration::from_secs(60);
+const STALE: Duration = Duration::from_mins(1);
 /// Answers kept.
 const ENTRIES: u64 = 100_000;
 /// Spaces and memberships whose newest change is kept; each as long as answers older than it may be.

@@ -46,7 +46,7 @@ async fn follow_access(gateway: Arc<Gateway>, subjects: &'static str) {
                         Live::Event(record) => match record.subject.parse::<Subject>() {
                             Ok(subject) => gateway.access.event(&subject, record.position.seq),
                             Err(error) => {
-                                tracing::warn!(error.message = %error, "a live event of nothing known")
+                                tracing::warn!(error.message = %error, "a live event of nothing known");
                             }
                         },
                     }

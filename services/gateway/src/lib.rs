@@ -8,6 +8,8 @@ mod drift;
 mod feeds;
 mod http;
 mod problems;
+#[cfg(test)]
+mod raw;
 pub mod realtime;
 mod rooms;
 mod server;

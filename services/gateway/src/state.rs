@@ -54,7 +54,7 @@ pub struct Gateway {
     pub access: Arc<AccessCache>,
     /// Where rooms are.
     pub rooms: RoomIndex,
-    /// Tickets for WebSockets.
+    /// Tickets for sockets.
     pub tickets: Tickets,
     /// Which web pages may call.
     pub origins: Arc<Origins>,

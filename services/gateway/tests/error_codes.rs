@@ -5,8 +5,21 @@ use std::path::{Path, PathBuf};
 
 /// First parts of codes.
 const AGGREGATES: [&str; 15] = [
-    "account", "command", "connection", "frame", "handle", "invite", "member", "platform", "request", "role",
-    "room", "session", "space", "ticket", "message",
+    "account",
+    "command",
+    "connection",
+    "frame",
+    "handle",
+    "invite",
+    "member",
+    "platform",
+    "request",
+    "role",
+    "room",
+    "session",
+    "space",
+    "ticket",
+    "message",
 ];
 /// Texts of the same form that are no codes: fields of log lines.
 const NO_CODES: [&str; 5] = ["room.id", "account.id", "space.id", "session.id", "message.id"];
@@ -18,16 +31,23 @@ fn root() -> PathBuf {
 /// Sources that can speak to callers.
 fn sources() -> Vec<PathBuf> {
     let roles = ["accounts", "chat", "gateway", "platform"];
-    let mut folders: Vec<PathBuf> = roles.iter().map(|role| root().join("services").join(role).join("src")).collect();
+    let mut folders: Vec<PathBuf> = roles
+        .iter()
+        .map(|role| root().join("services").join(role).join("src"))
+        .collect();
     folders.push(root().join("domain/src"));
     let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        for entry in std::fs::read_dir(folder).expect("the sources are there") {
+            let path = entry.expect("a folder can be read").path();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             if path.is_dir() && !matches!(&*name, "tests" | "config" | "telemetry") {
                 folders.push(path);
-            } else if name.ends_with(".rs") && name != "tests.rs" {
+            } else if path.extension().is_some_and(|kind| kind == "rs") && name != "tests.rs" {
                 files.push(path);
             }
         }
@@ -37,13 +57,17 @@ fn sources() -> Vec<PathBuf> {
 
 /// The codes that a source names outside of its tests.
 fn codes_in(source: &str) -> impl Iterator<Item = &str> {
-    let source = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let code_lines = source.lines().filter(|line| !line.trim_start().starts_with("//"));
-    code_lines.flat_map(|line| line.split('"').skip(1).step_by(2)).filter(|text| {
-        let Some((aggregate, reason)) = text.split_once('.') else { return false };
-        let plain = |c: char| c.is_ascii_lowercase() || c == '_';
-        AGGREGATES.contains(&aggregate) && !reason.is_empty() && reason.chars().all(plain)
-    })
+    code_lines
+        .flat_map(|line| line.split('"').skip(1).step_by(2))
+        .filter(|text| {
+            let Some((aggregate, reason)) = text.split_once('.') else {
+                return false;
+            };
+            let plain = |c: char| c.is_ascii_lowercase() || c == '_';
+            AGGREGATES.contains(&aggregate) && !reason.is_empty() && reason.chars().all(plain)
+        })
 }
 
 #[test]
@@ -60,8 +84,14 @@ fn every_code_is_explained_and_nothing_else() {
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split_once('`').map(|(code, _)| code))
         .collect();
-    let missing: Vec<_> = named.iter().filter(|(code, _)| !explained.contains(code.as_str())).collect();
+    let missing: Vec<_> = named
+        .iter()
+        .filter(|(code, _)| !explained.contains(code.as_str()))
+        .collect();
     assert!(missing.is_empty(), "explain in docs/errors.md: {missing:#?}");
-    let stale: Vec<_> = explained.iter().filter(|code| !named.contains_key(**code)).collect();
+    let stale: Vec<_> = explained
+        .iter()
+        .filter(|code| !named.contains_key(**code))
+        .collect();
     assert!(stale.is_empty(), "nobody says this any more: {stale:?}");
 }

@@ -209,7 +209,7 @@ mod tests {
             "tags[1]",
             "expected u8",
         );
-        check(r#"[]"#, "", "");
+        check("[]", "", "");
         check(r#"{"login":"l","password":"p"} x"#, "", "trailing characters");
         check("", "", "not valid JSON");
         check("{", "", "not valid JSON");
@@ -229,7 +229,7 @@ mod tests {
         refused(b"{\"login\":\"\xff\",\"password\":\"p\"}");
         refused(b"{\"login\":\"\xed\xa0\x80\",\"password\":\"p\"}");
         refused(br#"{"login":"\ud800","password":"p"}"#);
-        refused(&[b"{\"tags\":".as_slice(), &[b'['; 100_000]].concat());
+        refused(&[b"{\"tags\":".to_vec(), vec![b'['; 100_000]].concat());
     }
 
     #[tokio::test]

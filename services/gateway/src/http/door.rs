@@ -201,7 +201,11 @@ impl<E: Endpoint<Output = Response>> Endpoint for Door<E> {
             response.set_body(());
         }
         self.mark(origin.as_ref(), &visit, response.headers_mut());
-        let (route, status) = (route.as_ref().map(|route| &*route.0), response.status());
+        let route = route
+            .as_ref()
+            .map(|route| &*route.0)
+            .filter(|route| !route.is_empty());
+        let status = response.status();
         span.record("http.route", route);
         span.record("http.response.status_code", status.as_u16());
         self.metrics.answered(&method, route, status, begun.elapsed());

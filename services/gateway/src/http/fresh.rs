@@ -83,7 +83,7 @@ impl<'a> ApiExtractor<'a> for Fresh {
 
 fn reached(read: ReadModel, wanted: Position, within: Duration) -> BoxFuture<'static, Result<(), Failure>> {
     Box::pin(async move {
-        let waited = read.wait_for(wanted.stream.as_str(), wanted.seq, within).await;
-        waited.map_err(|error| problems::of_read_model(error).into())
+        let outcome = read.wait_for(wanted.stream.as_str(), wanted.seq, within).await;
+        outcome.map_err(|error| problems::of_read_model(error).into())
     })
 }

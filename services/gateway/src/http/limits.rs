@@ -52,8 +52,8 @@ pub(super) type Verdict = (Rate, Result<(), Failure>);
 impl Limits {
     /// The rates of the settings.
     pub(crate) fn new(config: &LimitsConfig) -> Self {
-        let minute = Duration::from_secs(60);
-        let hour = Duration::from_secs(3_600);
+        let minute = Duration::from_mins(1);
+        let hour = Duration::from_hours(1);
         let (per_address, burst) = (config.requests_per_minute_per_address, config.request_burst);
         let per_account = config.requests_per_minute_per_account;
         let (from, on) = (
@@ -172,7 +172,7 @@ impl<K: Hash + Eq + Clone> Meter<K> {
                 let milliseconds = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
                 let rate = Rate {
                     remaining: 0,
-                    reset: milliseconds.div_ceil(1_000),
+                    reset: seconds(wait).max(1),
                     ..self.untouched()
                 };
                 let detail = format!("too many requests; try again in {} s", rate.reset);
@@ -197,7 +197,7 @@ impl<K: Hash + Eq + Clone> Meter<K> {
         let missing = quota.burst_size().get().saturating_sub(remaining);
         Rate {
             remaining,
-            reset: (quota.replenish_interval() * missing).as_secs_f64().ceil() as u64,
+            reset: seconds(quota.replenish_interval() * missing),
             ..self.untouched()
         }
     }
@@ -219,17 +219,22 @@ impl Rate {
     }
 }
 
+/// Whole seconds, rounded up.
+fn seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn limits(config: LimitsConfig) -> Limits {
-        Limits::new(&config)
+    fn limits(config: &LimitsConfig) -> Limits {
+        Limits::new(config)
     }
 
     #[test]
     fn after_the_burst_a_caller_is_told_when_to_come_again() {
-        let limits = limits(LimitsConfig {
+        let limits = limits(&LimitsConfig {
             requests_per_minute_per_address: 6,
             request_burst: 2,
             ..LimitsConfig::default()
@@ -263,7 +268,7 @@ mod tests {
 
     #[test]
     fn tries_on_one_login_count_together_however_it_is_written() {
-        let limits = limits(LimitsConfig {
+        let limits = limits(&LimitsConfig {
             sign_in_per_minute_per_account: 2,
             ..LimitsConfig::default()
         });
@@ -277,7 +282,7 @@ mod tests {
 
     #[test]
     fn no_more_callers_are_remembered_than_allowed() {
-        let limits = limits(LimitsConfig {
+        let limits = limits(&LimitsConfig {
             tracked_callers: 3,
             ..LimitsConfig::default()
         });

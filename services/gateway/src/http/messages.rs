@@ -31,7 +31,7 @@ pub(super) struct Messages(pub(super) Arc<Gateway>);
 struct NewMessage {
     /// What.
     body: String,
-    /// UUIDv7 of one's own making; the same id stores once. In place of an `Idempotency-Key`.
+    /// `UUIDv7` of one's own making; the same id stores once. In place of an `Idempotency-Key`.
     command_id: Option<Uuid>,
     /// Which message it answers.
     reply_to: Option<Uuid>,

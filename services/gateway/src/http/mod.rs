@@ -25,6 +25,8 @@ mod session;
 mod sessions;
 mod spaces;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod tickets;
 mod visit;
 

@@ -1,4 +1,4 @@
-//! Which web pages may call: cross-origin requests and WebSockets only from configured origins.
+//! Which web pages may call or open sockets: those of configured origins alone.
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use poem::{Request, Response};

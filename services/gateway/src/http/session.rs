@@ -54,6 +54,7 @@ impl Session {
 }
 
 /// Checks the token. A good one is charged to its account, any other to the address it came from.
+#[expect(clippy::unused_async, reason = "poem-openapi waits for it")]
 async fn verified(request: &Request, bearer: Bearer) -> Result<Identity> {
     let gateway = request
         .data::<Arc<Gateway>>()

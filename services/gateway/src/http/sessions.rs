@@ -76,7 +76,7 @@ struct Tokens {
 /// A signed-in device.
 #[derive(Object)]
 #[oai(skip_serializing_if_is_none)]
-struct Device {
+struct OpenSession {
     /// The session.
     id: Uuid,
     /// How the device called itself.
@@ -149,14 +149,14 @@ impl Sessions {
         &self,
         session: Session,
         #[oai(name = "Veza-Min-Seq")] _fresh: Fresh,
-    ) -> Result<Found<Items<Device>>, Failure> {
+    ) -> Result<Found<Items<OpenSession>>, Failure> {
         let rows = self
             .0
             .read
             .sessions(session.account())
             .await
             .map_err(of_read_model)?;
-        let show = |row: veza_readmodel::rows::Session| Device {
+        let show = |row: veza_readmodel::rows::Session| OpenSession {
             id: row.id.uuid(),
             device: row.device,
             started_at: row.started_at.time(),

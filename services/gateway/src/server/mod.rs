@@ -5,6 +5,8 @@ mod client_address;
 mod connection;
 mod pulse;
 mod seats;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::io;

@@ -203,7 +203,7 @@ mod tests {
 
     const PATIENCE: Patience = Patience {
         head: Duration::from_secs(10),
-        idle: Duration::from_secs(60),
+        idle: Duration::from_mins(1),
     };
 
     async fn lost_after(pulse: &Pulse) -> u64 {

@@ -8,19 +8,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::client_address::caller_network;
 
+/// Open connections by address.
+type Taken = Arc<Mutex<HashMap<IpAddr, usize>>>;
+
 /// The seats of a server. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Seats {
     free: Arc<Semaphore>,
     per_address: usize,
-    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    taken: Taken,
 }
 
 /// The place of one open connection; free again when dropped.
 #[derive(Debug)]
 pub(super) struct Seat {
     _permit: OwnedSemaphorePermit,
-    address: Option<(Arc<Mutex<HashMap<IpAddr, usize>>>, IpAddr)>,
+    address: Option<(Taken, IpAddr)>,
 }
 
 impl Seats {
