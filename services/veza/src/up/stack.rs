@@ -83,7 +83,8 @@ impl Stack {
         };
         let s3 = async {
             let options = S3Options { dir: data.join("s3"), port: None };
-            own(config.s3.endpoint == defaults.s3.endpoint, S3::start(&tools, options)).await
+            // It takes up to eight seconds, and nothing stores objects in the first of them.
+            own(config.s3.endpoint == defaults.s3.endpoint, S3::spawn(&tools, options)).await
         };
         let (nats, postgres, redis, s3) =
             tokio::try_join!(nats, postgres, redis, s3).context("starting the servers")?;
