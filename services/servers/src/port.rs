@@ -1,7 +1,9 @@
 //! Ports of this machine: which are free, and who holds one that is not.
 
 use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::{Mutex, PoisonError};
 
 use crate::error::ServerError;
 
@@ -25,13 +27,30 @@ pub(crate) fn free_port_pair() -> Result<u16, ServerError> {
 fn random_port(fits: impl Fn(u16) -> bool) -> Result<u16, ServerError> {
     for _ in 0..TRIES {
         let random = crate::secret::random(2).map_err(ServerError::folder("/dev/urandom"))?;
-        let number = u16::from_str_radix(&random[1..], 16).expect("two bytes in hex fit into u16");
+        let number = u16::from_str_radix(&random, 16).expect("two bytes in hex fit into u16");
         let port = RANGE.start + number % (RANGE.end - RANGE.start);
-        if fits(port) {
+        if reserve(port) && fits(port) {
             return Ok(port);
         }
     }
     Err(ServerError::NoFreePort)
+}
+
+/// Keeps a port for this process among all that ask here, also while nothing listens on it. A folder that
+/// cannot be used reserves nothing, and the port is as good as a random one is.
+fn reserve(port: u16) -> bool {
+    static HELD: Mutex<Vec<File>> = Mutex::new(Vec::new());
+    let folder = std::env::temp_dir().join("veza-ports");
+    let open = || {
+        std::fs::create_dir_all(&folder)?;
+        OpenOptions::new().create(true).truncate(false).write(true).open(folder.join(port.to_string()))
+    };
+    let Ok(file) = open() else { return true };
+    let mine = file.try_lock().is_ok();
+    if mine {
+        HELD.lock().unwrap_or_else(PoisonError::into_inner).push(file);
+    }
+    mine
 }
 
 /// The given port if it is free, else the error that names who has it; a free one when none is given.

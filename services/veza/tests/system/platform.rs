@@ -17,7 +17,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Platform {
     pub(crate) fleet: Fleet,
-    pub(crate) folder: TestFolder,
+    _folder: TestFolder,
 }
 
 pub(crate) const EVERY_ROLE: [&str; 4] = ["accounts", "chat", "projector", "gateway"];
@@ -55,7 +55,7 @@ impl Platform {
             env: settings,
         };
         let fleet = Fleet::start(&Tools::find(), options).await.unwrap_or_else(|error| panic!("{error}"));
-        Self { fleet, folder }
+        Self { fleet, _folder: folder }
     }
 
     pub(crate) fn api(&self) -> Api {
