@@ -27,7 +27,7 @@ pub(crate) fn free_port_pair() -> Result<u16, ServerError> {
 fn random_port(fits: impl Fn(u16) -> bool) -> Result<u16, ServerError> {
     for _ in 0..TRIES {
         let random = crate::secret::random(2).map_err(ServerError::folder("/dev/urandom"))?;
-        let number = u16::from_str_radix(&random, 16).expect("two bytes in hex fit into u16");
+        let number = u16::from_str_radix(&random[1..], 16).expect("two bytes in hex fit into u16");
         let port = RANGE.start + number % (RANGE.end - RANGE.start);
         if reserve(port) && fits(port) {
             return Ok(port);
