@@ -48,7 +48,8 @@ impl Site {
     async fn db(&self) -> DatabaseConnection {
         let config = PostgresConfig {
             url: ServiceUrl::new(&self.url),
-            acquire_timeout_ms: 500,
+            // Generous: a busy machine takes its time to open the first connection.
+            acquire_timeout_ms: 10_000,
             ..PostgresConfig::default()
         };
         veza_platform::postgres::connect(&config, "test").await.unwrap()
@@ -152,9 +153,17 @@ async fn without_postgres_memory_goes_on_and_the_rest_says_so() {
         keyring.installation_key().await.unwrap();
     }
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    let began = Instant::now();
     let problem = keyring.ensure(account(2)).await.unwrap_err();
     assert_eq!(problem.kind, ProblemKind::Unavailable);
     assert!(problem.retry_after_ms.is_some());
+    let again = keyring.ensure(account(2)).await.unwrap_err();
+    assert_eq!(again.kind, ProblemKind::Unavailable);
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "known to be away: {:?}",
+        began.elapsed()
+    );
 
     postgres.restart().await.unwrap();
     let deadline = Instant::now() + SOON;
@@ -170,7 +179,11 @@ async fn a_destroyed_key_is_forgotten_and_not_replaced() {
     let keyring = site.keyring(&[1], 0).await;
     let (id, _) = keyring.ensure(account(1)).await.unwrap();
     site.sql("UPDATE veza.keyring SET wrapped = NULL").await;
-    assert!(keyring.get(id).await.unwrap().is_none());
+    // A slow answer counts as none, and the key in memory is used once more.
+    let deadline = Instant::now() + SOON;
+    while keyring.get(id).await.unwrap().is_some() {
+        assert!(Instant::now() < deadline, "the key is still there");
+    }
     assert!(keyring.of_account(account(1)).await.unwrap().is_none());
     let problem = keyring.ensure(account(1)).await.unwrap_err();
     assert_eq!(
