@@ -88,7 +88,7 @@ impl After {
     pub(crate) fn committed(&self, commit: Commit) {
         if let Err(mpsc::error::TrySendError::Full(commit)) = self.queue.try_send(commit) {
             self.metrics.notices_lost.inc_by(commit.notices.len() as u64);
-            if !commit.idle {
+            if !commit.idle || commit.cache_outdated {
                 self.missed.store(true, Ordering::Release);
             }
         }

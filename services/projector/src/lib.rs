@@ -13,6 +13,7 @@ mod tables;
 mod transaction;
 
 pub mod projection;
+pub mod workload;
 
 pub use metrics::ProjectorMetrics;
 pub use role::{cache_options, run};

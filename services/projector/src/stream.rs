@@ -151,7 +151,7 @@ impl StreamLoop {
         let mut batches = self.read_from(tenure.position);
         loop {
             self.metrics.position.set(tenure.position.cast_signed());
-            tokio::select! {
+            let undisturbed = tokio::select! {
                 biased;
                 () = soft.cancelled() => {
                     // Gives the lock back at once, for a standby that waits.
@@ -160,11 +160,12 @@ impl StreamLoop {
                 }
                 batch = batches.recv() => {
                     let Some(batch) = batch else { return Ok(()) };
-                    if !self.apply(&mut tenure, batch).await? {
-                        batches = self.read_from(tenure.position);
-                    }
+                    self.apply(&mut tenure, batch).await?
                 }
                 _ = heartbeat.tick() => self.show_life(&mut tenure).await?,
+            };
+            if !undisturbed {
+                batches = self.read_from(tenure.position);
             }
         }
     }
@@ -199,14 +200,7 @@ impl StreamLoop {
                 Ok(true)
             }
             Outcome::Moved | Outcome::Refused(_) => {
-                let stream = self.stream.as_str();
-                (tenure.position, tenure.tables) =
-                    transaction::position(&mut tenure.connection, Schema::LIVE, stream).await?;
-                tracing::info!(
-                    log.stream = stream,
-                    log.seq = tenure.position,
-                    "going on from another position"
-                );
+                self.begin_anew(tenure).await?;
                 Ok(false)
             }
         }
@@ -256,9 +250,14 @@ impl StreamLoop {
         tenure.tables = applied.tables;
     }
 
-    /// Proves that the connection, and with it the lock, is still there; then the cache's lease is renewed.
-    async fn show_life(&self, tenure: &mut Tenure) -> Result<(), SqlError> {
-        in_time(tenure.connection.ping()).await?;
+    /// Proves that the connection, and with it the lock, is still there, and renews the cache's lease.
+    /// `false` when other tables have taken the place of those it went by.
+    async fn show_life(&self, tenure: &mut Tenure) -> Result<bool, SqlError> {
+        let place = transaction::position(&mut tenure.connection, Schema::LIVE, self.stream.as_str());
+        if in_time(place).await? != (tenure.position, tenure.tables) {
+            self.begin_anew(tenure).await?;
+            return Ok(false);
+        }
         let cache = CacheChanges {
             position: tenure.position,
             ..CacheChanges::default()
@@ -266,6 +265,24 @@ impl StreamLoop {
         tenure.after.committed(Commit {
             cache,
             idle: true,
+            ..Commit::default()
+        });
+        Ok(true)
+    }
+
+    /// Goes on from where the tables are that are in use now. What caches have is of others.
+    async fn begin_anew(&self, tenure: &mut Tenure) -> Result<(), SqlError> {
+        let place = transaction::position(&mut tenure.connection, Schema::LIVE, self.stream.as_str());
+        (tenure.position, tenure.tables) = in_time(place).await?;
+        tracing::info!(log.stream = %self.stream, log.seq = tenure.position, "going on from another position");
+        let cache = CacheChanges {
+            position: tenure.position,
+            ..CacheChanges::default()
+        };
+        tenure.after.committed(Commit {
+            cache,
+            idle: true,
+            cache_outdated: true,
             ..Commit::default()
         });
         Ok(())

@@ -1,0 +1,14 @@
+//! The projector against real servers.
+
+#[path = "projector/applying.rs"]
+mod applying;
+#[path = "projector/caches.rs"]
+mod caches;
+#[path = "projector/faults.rs"]
+mod faults;
+#[path = "projector/rebuilding.rs"]
+mod rebuilding;
+#[path = "projector/site.rs"]
+mod site;
+#[path = "projector/speed.rs"]
+mod speed;

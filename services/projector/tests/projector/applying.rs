@@ -1,0 +1,370 @@
+//! Events in, rows out.
+
+use futures::StreamExt;
+use uuid::Uuid;
+use veza_events::member::{Banned, Left, MemberEvent, Membership, Standing, Unbanned};
+use veza_events::room::{MessagePosted, RoomEvent};
+use veza_events::{AccountId, Sealed, Subject};
+use veza_platform::event_log::{Draft, Expect};
+use veza_projector::workload::{Community, Fact};
+use veza_readmodel::notice::{AccountNotice, PositionNotice};
+use veza_readmodel::{PageOf, Range};
+
+use crate::site::{Site, eventually};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_in_the_log_can_be_read() {
+    let site = Site::new().await;
+    let projector = site.projector().await;
+    let community = site.community().await;
+    let everything = community.space_facts();
+    site.scribe.write(everything).await.unwrap();
+    let last = site.say(&community, &["first", "second", "third"]).await;
+    site.caught_up().await;
+
+    let reader = site.reader(false).await;
+    let owner = community.people[0];
+    let account = reader.account_private(owner).await.unwrap().unwrap();
+    assert!(account.email.unwrap().ends_with("@example.org"));
+    assert_eq!(account.account.display_name.as_deref(), Some("another name"));
+    assert_eq!(
+        reader.sessions(owner).await.unwrap().len(),
+        0,
+        "the even ones signed out"
+    );
+    assert_eq!(reader.sessions(community.people[1]).await.unwrap().len(), 1);
+    assert_eq!(
+        reader.accounts(&community.people).await.unwrap().len(),
+        community.people.len()
+    );
+
+    let space = reader.space(community.space).await.unwrap().unwrap();
+    assert_eq!((space.name.as_str(), space.owner), ("a space", owner));
+    assert_eq!(reader.roles(community.space).await.unwrap().len(), 3);
+    assert_eq!(
+        reader.rooms(community.space).await.unwrap().len(),
+        community.rooms.len()
+    );
+    assert_eq!(reader.room(community.rooms[0]).await.unwrap().unwrap().head, last);
+    let invites = reader.invites(community.space).await.unwrap();
+    assert_eq!((invites.len(), invites[0].uses), (1, 4));
+    let joined = reader
+        .spaces_of(
+            owner,
+            &PageOf {
+                limit: 10,
+                ..PageOf::default()
+            },
+        )
+        .await
+        .unwrap();
+    assert_eq!(joined.items[0].space.id, community.space);
+
+    let timeline = reader
+        .timeline(community.space, community.rooms[0], Range::Latest, 2, last)
+        .await
+        .unwrap();
+    let bodies: Vec<_> = timeline
+        .messages
+        .iter()
+        .filter_map(|message| message.body.as_deref())
+        .collect();
+    assert_eq!(bodies, ["second", "third"]);
+    assert_eq!((timeline.more, timeline.head), (true, last));
+    assert_eq!(
+        timeline.messages[0].author_display_name.as_deref(),
+        Some("another name")
+    );
+    let foreign = reader
+        .timeline(
+            AccountId::uuid(owner).into(),
+            community.rooms[0],
+            Range::Latest,
+            2,
+            0,
+        )
+        .await;
+    assert_eq!(
+        foreign.unwrap().messages,
+        [],
+        "a room shows itself only as part of its space"
+    );
+    projector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_are_paged_and_leave_no_row_when_they_go() {
+    let site = Site::new().await;
+    let _projector = site.projector().await;
+    let community = site.community().await;
+    site.scribe.write(community.space_facts()).await.unwrap();
+    let (gone, banned, back) = (community.people[1], community.people[2], community.people[3]);
+    let with = |standing| Membership {
+        standing,
+        ..Membership::default()
+    };
+    let space = community.space;
+    let events: Vec<(AccountId, MemberEvent)> = vec![
+        (
+            gone,
+            Left {
+                space,
+                account: gone,
+                by: gone,
+                membership: with(Standing::Out),
+            }
+            .into(),
+        ),
+        (
+            banned,
+            Banned {
+                space,
+                account: banned,
+                by: gone,
+                membership: with(Standing::Banned),
+            }
+            .into(),
+        ),
+        (
+            back,
+            Banned {
+                space,
+                account: back,
+                by: gone,
+                membership: with(Standing::Banned),
+            }
+            .into(),
+        ),
+        (
+            back,
+            Unbanned {
+                space,
+                account: back,
+                by: gone,
+                membership: with(Standing::Out),
+            }
+            .into(),
+        ),
+    ];
+    let facts = events.into_iter().map(|(account, event)| Fact {
+        subject: Subject::Member(community.shard, space, account),
+        actor: gone,
+        event: event.into(),
+    });
+    site.scribe.write(facts.collect()).await.unwrap();
+    site.caught_up().await;
+
+    let reader = site.reader(false).await;
+    let mut page = PageOf {
+        cursor: None,
+        limit: 7,
+    };
+    let mut members = Vec::new();
+    loop {
+        let list = reader.members(space, &page).await.unwrap();
+        members.extend(list.items.into_iter().map(|member| member.account));
+        page.cursor = list.next;
+        if page.cursor.is_none() {
+            break;
+        }
+    }
+    let mut expected: Vec<AccountId> = community.people.clone();
+    expected.retain(|account| ![gone, banned, back].contains(account));
+    expected.sort_unstable();
+    assert_eq!(members, expected);
+    assert!(reader.member(space, gone).await.unwrap().is_none());
+    assert_eq!(
+        reader.member(space, banned).await.unwrap().unwrap().standing,
+        Standing::Banned
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_outcome_does_not_depend_on_where_batches_end() {
+    let site = Site::new().await;
+    let mut config = site.config();
+    config.projector.batch_events = 1;
+    let one_by_one = site.projector_with(config).await;
+    let community = Community::new(crate::site::shards());
+    site.scribe.write(community.people_facts()).await.unwrap();
+    site.scribe.write(community.space_facts()).await.unwrap();
+    site.caught_up().await;
+    one_by_one.stop().await;
+    let small = site.hashes("read").await;
+    assert!(!small["message"].starts_with("0:"));
+    site.sql("DROP SCHEMA read CASCADE").await;
+    veza_migrations::migrate(&site.postgres.url()).await.unwrap();
+    let _at_once = site.projector().await;
+    site.caught_up().await;
+    assert_eq!(site.hashes("read").await, small);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unknown_events_are_counted_and_skipped() {
+    let site = Site::new().await;
+    let projector = site.projector().await;
+    let community = site.community().await;
+    let fact = community.says(community.people[0], community.rooms[0], "from the future");
+    let mut draft = site.scribe.draft(fact).await.unwrap();
+    draft.headers.insert("ce-type", "room.message_sung.v1");
+    let sung = site.log.append(draft).await.unwrap().position.seq;
+    site.caught_up().await;
+    assert_eq!(projector.metric("veza_projector_unknown_events_total"), 1.0);
+    let reader = site.reader(false).await;
+    let room = reader.room(community.rooms[0]).await.unwrap().unwrap();
+    assert_eq!(room.head, sung, "the timeline has moved on all the same");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_cannot_be_applied_is_parked_with_all_that_follow_it() {
+    let site = Site::new().await;
+    let projector = site.projector().await;
+    let community = site.community().await;
+    // Postgres stores no NUL in a text; the second is of no shape at all.
+    let broken = site.say(&community, &["before", "nul \0 byte", "after"]).await - 1;
+    let subject = Subject::Room(community.shard, community.rooms[1]).to_string();
+    let posted = community.says(community.people[0], community.rooms[1], "x");
+    let shapeless = Draft {
+        payload: "{}".into(),
+        ..site.scribe.draft(posted).await.unwrap()
+    };
+    site.log
+        .append(Draft {
+            subject,
+            expect: Expect::Any,
+            ..shapeless
+        })
+        .await
+        .unwrap();
+    let other = community.says(community.people[1], community.rooms[2], "elsewhere");
+    let last = site.scribe.write(vec![other]).await.unwrap();
+    site.caught_up().await;
+
+    let parked = site
+        .sql("SELECT count(*) || ' ' || min(seq) FROM read.parked")
+        .await;
+    assert_eq!(parked, format!("3 {broken}"));
+    let reader = site.reader(false).await;
+    let bodies = |room: usize| {
+        let (reader, community) = (reader.clone(), community.clone());
+        async move {
+            let timeline = reader
+                .timeline(community.space, community.rooms[room], Range::Latest, 9, 0)
+                .await;
+            timeline
+                .unwrap()
+                .messages
+                .into_iter()
+                .filter_map(|message| message.body)
+                .collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(bodies(0).await, ["before"]);
+    assert_eq!(bodies(2).await, ["elsewhere"], "the rest goes on");
+    assert_eq!(projector.metric("veza_projector_parked_events_total"), 3.0);
+
+    // The cause is mended: here, by letting the tables forget what they refused.
+    site.say(&community, &["even later"]).await;
+    site.caught_up().await;
+    assert_eq!(site.sql("SELECT count(*) FROM read.parked").await, "4");
+    let bench = site.bench().await;
+    let retried = veza_projector::projection::retry(&bench).await.unwrap();
+    assert_eq!(
+        (retried.applied, retried.parked),
+        (0, 4),
+        "the cause is still there"
+    );
+    site.sql(&format!("DELETE FROM read.parked WHERE seq = {broken}"))
+        .await;
+    let retried = veza_projector::projection::retry(&bench).await.unwrap();
+    assert_eq!((retried.applied, retried.parked), (2, 1));
+    assert_eq!(bodies(0).await, ["before", "after", "even later"]);
+    site.say(&community, &["at last"]).await;
+    site.caught_up().await;
+    assert_eq!(bodies(0).await.last().unwrap(), "at last");
+    assert!(last > broken);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_under_a_destroyed_key_is_projected_without_its_text() {
+    let site = Site::new().await;
+    let community = site.community().await;
+    site.say(&community, &["forget me"]).await;
+    let author = community.people[0];
+    site.sql(&format!(
+        "UPDATE veza.keyring SET wrapped = NULL WHERE account = '{author}'"
+    ))
+    .await;
+    let _projector = site.projector().await;
+    site.caught_up().await;
+    let reader = site.reader(false).await;
+    let timeline = reader
+        .timeline(community.space, community.rooms[0], Range::Latest, 9, 0)
+        .await
+        .unwrap();
+    assert_eq!((timeline.messages.len(), &timeline.messages[0].body), (1, &None));
+    assert_eq!(reader.account(author).await.unwrap().unwrap().handle, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_is_in_the_log_twice_is_shown_once() {
+    let site = Site::new().await;
+    let projector = site.projector().await;
+    let community = site.community().await;
+    let posted = RoomEvent::from(MessagePosted {
+        space: community.space,
+        room: community.rooms[0],
+        message: Uuid::from_u128(7).into(),
+        author: community.people[0],
+        body: Sealed::from("once"),
+        reply_to: None,
+    });
+    let fact = Fact {
+        subject: Subject::Room(community.shard, community.rooms[0]),
+        actor: community.people[0],
+        event: posted.into(),
+    };
+    site.scribe.write(vec![fact.clone(), fact]).await.unwrap();
+    site.caught_up().await;
+    assert_eq!(site.sql("SELECT count(*) FROM read.message").await, "1");
+    projector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn devices_hear_of_their_account_once_it_can_be_read() {
+    let site = Site::new().await;
+    let _projector = site.projector().await;
+    let community = Community::new(crate::site::shards());
+    let person = community.people[5];
+    let mut notices = site
+        .client
+        .subscribe(AccountNotice::subject(person))
+        .await
+        .unwrap();
+    let mut positions = site
+        .client
+        .subscribe(PositionNotice::subject("SPACES_0"))
+        .await
+        .unwrap();
+    site.client.flush().await.unwrap();
+    site.scribe.write(community.people_facts()).await.unwrap();
+    let last = site.scribe.write(community.space_facts()).await.unwrap();
+    let reader = site.reader(false).await;
+    loop {
+        let notice: AccountNotice = serde_json::from_slice(&notices.next().await.unwrap().payload).unwrap();
+        assert!(
+            reader.position(&notice.stream).await.unwrap() >= notice.seq,
+            "told before it can be read"
+        );
+        if notice.kind == "member.joined.v1" {
+            assert_eq!(notice.data.space, Some(community.space));
+            break;
+        }
+    }
+    eventually("the position is told", async || {
+        let notice: PositionNotice =
+            serde_json::from_slice(&positions.next().await.unwrap().payload).unwrap();
+        notice.seq == last
+    })
+    .await;
+}
