@@ -136,7 +136,7 @@ async fn the_hot_path_reads_nothing() {
     for n in 0..20 {
         ada.say(&site, home, &format!("message {n}")).await.unwrap();
     }
-    assert_eq!(misses("spaces") + misses("members"), before);
+    assert!(misses("spaces") + misses("members") <= before);
     assert!(worker.metric(r#"veza_chat_commands_total{command="post",outcome="ok"}"#) >= 21.0);
 }
 

@@ -1,5 +1,7 @@
 //! Chat workers with real servers: what people may do, what is stored, what races and outages do to it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod cluster;
 mod following;
 mod outage;

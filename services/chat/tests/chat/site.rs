@@ -34,8 +34,8 @@ use veza_testkit::{TestCluster, TestFolder, TestNats, TestPostgres};
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 pub(crate) enum Nats {
-    One(TestNats),
-    Three(TestCluster),
+    One(Box<TestNats>),
+    Three(Box<TestCluster>),
 }
 
 impl Nats {
@@ -82,11 +82,11 @@ pub(crate) struct Home {
 
 impl Site {
     pub(crate) async fn start() -> Self {
-        Self::on(Nats::One(TestNats::start().await)).await
+        Self::on(Nats::One(Box::new(TestNats::start().await))).await
     }
 
     pub(crate) async fn clustered() -> Self {
-        Self::on(Nats::Three(TestNats::cluster(3).await)).await
+        Self::on(Nats::Three(Box::new(TestNats::cluster(3).await))).await
     }
 
     async fn on(nats: Nats) -> Self {
