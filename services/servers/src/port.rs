@@ -43,7 +43,11 @@ fn reserve(port: u16) -> bool {
     let folder = std::env::temp_dir().join("veza-ports");
     let open = || {
         std::fs::create_dir_all(&folder)?;
-        OpenOptions::new().create(true).truncate(false).write(true).open(folder.join(port.to_string()))
+        OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(folder.join(port.to_string()))
     };
     let Ok(file) = open() else { return true };
     let mine = file.try_lock().is_ok();

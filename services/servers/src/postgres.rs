@@ -282,22 +282,28 @@ async fn initdb(
         home,
         run_as,
         "initdb",
-        &["-D", "data.new", "-U", USER, "--pwfile", "password"],
+        &["-D", "data.new", "-U", USER, "--pwfile", "password", "--no-sync"],
     );
     // The C locale sorts the same on every machine, so that a rebuilt read model is identical everywhere.
     launch
         .args
         .extend(["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"].map(Into::into));
     if !durable {
-        launch
-            .args
-            .extend(["--no-sync", "--wal-segsize=1"].map(Into::into));
+        launch.args.push("--wal-segsize=1".into());
     }
     let fresh = home.join("data.new");
     if fresh.exists() {
         std::fs::remove_dir_all(&fresh).map_err(ServerError::folder(&fresh))?;
     }
     process::run(tools, launch).await?;
+    if durable {
+        // One flush of the file system, where initdb's own makes a thousand of single files.
+        let flush = Launch {
+            program: "/bin/sync".into(),
+            ..launch_in(install, home, None, "sync", &["-f", "data.new"])
+        };
+        process::run(tools, flush).await?;
+    }
     std::fs::rename(&fresh, &data).map_err(ServerError::folder(data))
 }
 
