@@ -66,7 +66,8 @@ impl Reject for HandleRejection {
 
     fn kind(&self) -> RejectionKind {
         match self {
-            Self::HandleTaken | Self::EmailTaken | Self::NotHeld => RejectionKind::Conflict,
+            Self::HandleTaken | Self::EmailTaken => RejectionKind::Conflict,
+            Self::NotHeld => RejectionKind::NotFound,
         }
     }
 

@@ -108,8 +108,8 @@ impl Reject for MemberRejection {
         match self {
             Self::Space(rejection) => rejection.kind(),
             Self::NotFound => RejectionKind::NotFound,
-            Self::AlreadyIn | Self::OwnerStays => RejectionKind::Conflict,
-            Self::Banned => RejectionKind::Forbidden,
+            Self::AlreadyIn => RejectionKind::Conflict,
+            Self::Banned | Self::OwnerStays => RejectionKind::Forbidden,
             Self::TooManyRoles => RejectionKind::Limit,
         }
     }

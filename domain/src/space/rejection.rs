@@ -116,12 +116,12 @@ impl Reject for SpaceRejection {
             Self::NotFound | Self::RoomNotFound | Self::RoleNotFound | Self::InviteNotFound => {
                 RejectionKind::NotFound
             }
-            Self::Exists
-            | Self::RoomExists
-            | Self::RoomArchived
-            | Self::InviteExists
-            | Self::EveryoneFixed => RejectionKind::Conflict,
-            Self::NotAllowed(_) | Self::RankTooLow | Self::NotYoursToGive => RejectionKind::Forbidden,
+            Self::Exists | Self::RoomExists | Self::RoomArchived | Self::InviteExists => {
+                RejectionKind::Conflict
+            }
+            Self::NotAllowed(_) | Self::RankTooLow | Self::NotYoursToGive | Self::EveryoneFixed => {
+                RejectionKind::Forbidden
+            }
             Self::Name(_)
             | Self::RoomName(_)
             | Self::Topic(_)

@@ -2,18 +2,16 @@
 //! memory, and appends to the log. What is allowed is `veza-domain`'s to say; here is only how a decision
 //! gets its facts, and what becomes of it.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use anyhow::Context;
 use async_nats::connection::State;
-use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 use veza_platform::{
     bus::{self, BusMetrics, ServeOptions},
-    config::PostgresConfig,
     event_log::{EventLog, LogOptions},
     keyring::Keyring,
     ledger::Ledger,
-    nats,
+    nats, postgres,
     runtime::Runtime,
 };
 
@@ -49,8 +47,10 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
     let log = EventLog::connect(client.clone(), LogOptions::new(&config.nats, &rt.lifecycle));
     rt.metrics
         .register(|registry| log.register_metrics(registry.sub_registry_with_prefix("chat")));
-    let keys =
-        Keyring::open(postgres(&config.postgres).await?, &config.keys).context("opening the keyring")?;
+    let database = postgres::connect(&config.postgres, "chat")
+        .await
+        .context("reading the address of Postgres")?;
+    let keys = Keyring::open(database, &config.keys).context("opening the keyring")?;
     let ledger = Ledger::new(log.clone(), keys, "veza/chat");
     let worker = Arc::new(Worker::new(&rt, ledger));
 
@@ -70,20 +70,4 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
         commands::router(worker),
     )
     .await
-}
-
-/// The way to the keyring. Connects when a key is first needed: chat starts and goes on without Postgres.
-async fn postgres(config: &PostgresConfig) -> anyhow::Result<DatabaseConnection> {
-    let mut options = ConnectOptions::new(config.url.expose().to_owned());
-    options
-        .connect_lazy(true)
-        .min_connections(0)
-        .max_connections(config.max_connections)
-        .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms))
-        .statement_timeout(Duration::from_millis(config.statement_timeout_ms))
-        .set_application_name("veza chat")
-        .sqlx_logging(false);
-    Database::connect(options)
-        .await
-        .context("reading the address of Postgres")
 }
