@@ -2,6 +2,7 @@
 //! worker wrote is seen; the memory only saves reading the whole history.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use moka::sync::Cache;
 use veza_domain::Decider;
@@ -10,7 +11,10 @@ use veza_events::account::AccountEvent;
 use veza_events::{AccountId, Event, Subject};
 use veza_platform::contract::Problem;
 use veza_platform::event_log::Expect;
-use veza_platform::ledger::{Ledger, Write};
+use veza_platform::ledger::{Ledger, Write, read_problem};
+
+/// How often a replica that is behind is asked again, and after which pause.
+const CATCH_UP: (u32, Duration) = (20, Duration::from_millis(10));
 
 /// What is known of an account.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +78,28 @@ impl Accounts {
             self.memory.invalidate(&account);
         }
         self.known(account).await
+    }
+
+    /// The account with everything that was acked before this call, whichever replica answers: for what no
+    /// append checks afterwards, such as whether a password is right.
+    pub(crate) async fn known_exactly(&self, account: AccountId) -> Result<Arc<Known>, Problem> {
+        let subject = Subject::Account(account).to_string();
+        let last = self
+            .ledger
+            .log()
+            .last_consistent(&subject)
+            .await
+            .map_err(read_problem)?;
+        let last = last.map_or(0, |record| record.position.seq);
+        let (tries, pause) = CATCH_UP;
+        for _ in 0..tries {
+            let known = self.known(account).await?;
+            if known.seq >= last {
+                return Ok(known);
+            }
+            tokio::time::sleep(pause).await;
+        }
+        Err(Problem::unavailable("the event log has not caught up yet", 500))
     }
 
     /// The handle as typed when the account was made.

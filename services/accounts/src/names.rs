@@ -110,7 +110,7 @@ impl Names {
         };
         // What cannot be a name is looked up all the same, so that it takes as long.
         let name = name.unwrap_or_default();
-        let claim = self.claim(self.subject(kind, &name).await?, false).await?;
+        let claim = self.claim(self.subject(kind, &name).await?, true).await?;
         Ok(claim.state.holder)
     }
 }

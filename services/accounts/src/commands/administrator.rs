@@ -21,7 +21,7 @@ pub(super) async fn invite(worker: &Worker, caller: &Caller) -> Result<Administr
         Some(account) => account,
         None => make(worker, caller).await?,
     };
-    let known = worker.accounts.known(account).await?;
+    let known = worker.accounts.known_exactly(account).await?;
     if !known.state.roles.contains(&InstallationRole::Administrator) {
         return Err(Problem::internal(&format!(
             "the account {ADMINISTRATOR} is no administrator"

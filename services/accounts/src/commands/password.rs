@@ -23,7 +23,7 @@ pub(super) async fn change(
     let handle = worker.accounts.handle(account).await?.unwrap_or_default();
     password::check(command.new.expose(), min_chars, &[&handle], "new")?;
 
-    let seen = worker.accounts.known(account).await?;
+    let seen = worker.accounts.known_exactly(account).await?;
     // Not refused at once: repeated after a lost answer, the command meets its own new password.
     let fault = fault_of_current(worker, &seen, command.current.as_ref()).await?;
     let hash = match fault {

@@ -44,6 +44,8 @@ pub(super) async fn refresh(worker: &Worker, caller: &Caller, command: Refresh) 
             Outcome::Reused => {
                 worker.reused.inc();
                 tracing::warn!(session.id = %id, "a used refresh token came back; its session is ended");
+                // At once, whether or not its history can be written just now.
+                worker.sessions.end(id).await?;
                 let owner = Caller {
                     account: Some(entry.value.account),
                     session: Some(id),

@@ -24,7 +24,7 @@ pub(super) async fn by_password(
 ) -> Result<SignedIn, Problem> {
     let nobody = AccountId::new(caller.command.uuid());
     let account = worker.names.holder(&command.login).await?.unwrap_or(nobody);
-    let known = worker.accounts.known(account).await?;
+    let known = worker.accounts.known_exactly(account).await?;
     let hash = known.state.password.as_ref().and_then(Sealed::clear);
     if !worker
         .passwords
@@ -57,7 +57,7 @@ pub(super) async fn by_link(
     };
     let account = worker.links.take(&command.token, caller.command).await?;
     let account = account.ok_or_else(refused)?;
-    let known = worker.accounts.known(account).await?;
+    let known = worker.accounts.known_exactly(account).await?;
     let repeated = known.state.sessions.contains_key(&session_of(caller, account));
     if known.ever_signed_in && !repeated {
         return Err(refused());
@@ -98,7 +98,7 @@ async fn start<C: Command>(
         .execute(&caller, remembered, &subject, decide)
         .await?;
     let expires_at = if written.duplicate {
-        let known = worker.accounts.known(account).await?;
+        let known = worker.accounts.known_exactly(account).await?;
         *known.state.sessions.get(&session).ok_or_else(session_ended)?
     } else {
         expires_at

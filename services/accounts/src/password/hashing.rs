@@ -7,6 +7,7 @@ use anyhow::Context;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use unicode_normalization::UnicodeNormalization;
@@ -37,6 +38,7 @@ pub(crate) struct Passwords {
     /// One permit for each that computes.
     turns: Arc<Semaphore>,
     waiting: Gauge,
+    computed: Counter,
     lifecycle: Lifecycle,
 }
 
@@ -57,10 +59,11 @@ impl Passwords {
             None,
         )
         .context("`accounts.argon2_…` are no parameters of argon2")?;
-        let waiting = Gauge::default();
+        let (waiting, computed) = (Gauge::default(), Counter::default());
         metrics.register(|registry| {
             let help = "Password hashes being computed or waiting for their turn";
             registry.register("accounts_hashes_pending", help, waiting.clone());
+            registry.register("accounts_hashes", "Password hashes computed", computed.clone());
         });
         let mut passwords = Self {
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
@@ -68,6 +71,7 @@ impl Passwords {
             queue: Arc::new(Semaphore::new(config.hash_concurrency + config.hash_queue)),
             turns: Arc::new(Semaphore::new(config.hash_concurrency)),
             waiting,
+            computed,
             lifecycle: lifecycle.clone(),
         };
         let nobodys = Sensitive::new(ambient::new_uuid().to_string());
@@ -123,6 +127,7 @@ impl Passwords {
             .map_err(|_| busy())?
             .expect("the semaphore is never closed");
         // Permits go along: a caller that gives up does not make room for more than is computed.
+        self.computed.inc();
         let computing = self.lifecycle.spawn_blocking(move || {
             let done = work(normal.as_bytes());
             drop((turn, place, waiting));

@@ -82,6 +82,15 @@ impl Site {
         self.bus.accounts(caller, command).await
     }
 
+    /// Password hashes computed so far by the only worker.
+    pub(crate) fn hashes(&self) -> u64 {
+        let metrics = self.workers[0].metrics.encode();
+        let line = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("veza_accounts_hashes_total "));
+        line.unwrap().parse().unwrap()
+    }
+
     pub(crate) async fn until(&self, condition: impl Fn() -> bool) {
         let deadline = Instant::now() + SOON;
         while !condition() {

@@ -6,6 +6,7 @@ use http::Uri;
 use tracing_subscriber::EnvFilter;
 
 use super::{Config, Profile, REDACTED};
+use crate::tokens::LONGEST_TOKEN_LIFE;
 
 /// How bad a [`Finding`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,6 +53,8 @@ const PLACEHOLDERS: [&str; 10] = [
 ];
 /// Least memory of a password hash in production (OWASP Password Storage Cheat Sheet, argon2id).
 const LEAST_HASH_MEMORY_KIB: u32 = 19_456;
+/// Age at which entries leave the bucket of sessions, seconds (`nats/streams.json`).
+const LONGEST_SESSION_S: u64 = 2_592_000;
 /// What a message costs in a frame besides its text: ids, kind, escapes.
 const FRAME_OVERHEAD_BYTES: usize = 2_048;
 
@@ -262,15 +265,20 @@ impl Findings {
             "accounts.access_token_ttl_s",
             "must be shorter than accounts.refresh_token_ttl_s",
         );
-        self.warn(
-            accounts.access_token_ttl_s > 900,
+        self.error(
+            accounts.access_token_ttl_s > LONGEST_TOKEN_LIFE.as_secs(),
             "accounts.access_token_ttl_s",
-            "is long: a copied token works until then where revocation is not looked at",
+            "must be at most 840: ended sessions are remembered for 900",
         );
-        self.warn(
-            accounts.key_rotation_s < 2 * accounts.access_token_ttl_s,
+        self.error(
+            accounts.refresh_token_ttl_s > LONGEST_SESSION_S,
+            "accounts.refresh_token_ttl_s",
+            "must be at most 2592000: sessions are kept for 30 days",
+        );
+        self.error(
+            accounts.key_rotation_s < 2 * accounts.access_token_ttl_s || accounts.key_rotation_s < 60,
             "accounts.key_rotation_s",
-            "is so short that tokens outlive the key that signed them",
+            "must be at least 60, and twice accounts.access_token_ttl_s: keys would pile up",
         );
         self.warn(
             config.lifecycle.drain_timeout_ms < config.gateway.command_timeout_ms,

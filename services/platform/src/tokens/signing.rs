@@ -20,6 +20,8 @@ use crate::kv::{Kv, KvError};
 const STALE_AFTER: Duration = Duration::from_secs(30);
 /// Longest pause between two looks at the keys; a fraction of what retiring leaves as a margin.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Shortest such pause.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 /// How long a token waits for such a reading; then the keys at hand sign.
 const READ_WAIT: Duration = Duration::from_millis(500);
 /// How often another worker may be faster before this one waits for its next round.
@@ -92,7 +94,7 @@ impl SigningKeys {
 
     /// Looks after the keys until `stop`. While the bucket is away the keys at hand go on signing.
     pub async fn run(self, stop: CancellationToken) {
-        let pause = LONGEST_PAUSE.min(self.0.rotation.publish_ahead / 4);
+        let pause = (self.0.rotation.publish_ahead / 4).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
