@@ -57,7 +57,10 @@ fn sources() -> Vec<PathBuf> {
 
 /// The codes that a source names outside of its tests.
 fn codes_in(source: &str) -> impl Iterator<Item = &str> {
-    let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let source = source
+        .split("#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or_default();
     let code_lines = source.lines().filter(|line| !line.trim_start().starts_with("//"));
     code_lines
         .flat_map(|line| line.split('"').skip(1).step_by(2))

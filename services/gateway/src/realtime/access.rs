@@ -71,8 +71,11 @@ impl Rechecks {
 /// answer from before it. Kept for one to two turns.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    state: Mutex<[HashMap<(SpaceId, Option<AccountId>), u64>; 2]>,
+    /// The present turn and the one before. Without an account: a change for the whole space.
+    turns: Mutex<[Turn; 2]>,
 }
+
+type Turn = HashMap<(SpaceId, Option<AccountId>), u64>;
 
 impl Changes {
     /// An event of a space, or of one membership, changed what somebody may do.
@@ -97,8 +100,8 @@ impl Changes {
         state[0].clear();
     }
 
-    fn lock(&self) -> MutexGuard<'_, [HashMap<(SpaceId, Option<AccountId>), u64>; 2]> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, [Turn; 2]> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -49,7 +49,7 @@ impl Session {
     pub(super) async fn run(&self, command: Command) {
         let (id, outcome) = match command {
             Command::Watch { id, rooms } => (id, self.watch(id, rooms).await),
-            Command::Unwatch { id, rooms } => (id, self.unwatch(id, &rooms)),
+            Command::Unwatch { id, rooms } => return self.unwatch(id, &rooms),
             Command::Send {
                 id,
                 room,
@@ -115,7 +115,7 @@ impl Session {
         Ok((room, head))
     }
 
-    fn unwatch(&self, id: u64, rooms: &[RoomId]) -> Result<(), Problem> {
+    fn unwatch(&self, id: u64, rooms: &[RoomId]) {
         for room in rooms {
             self.forget(*room);
         }
@@ -125,7 +125,6 @@ impl Session {
             refused: BTreeMap::new(),
         };
         self.peer.outbox.push(&ok.frame());
-        Ok(())
     }
 
     fn forget(&self, room: RoomId) {

@@ -29,7 +29,7 @@ const MAX_ROOM_RING_BYTES: usize = 256 * 1024;
 /// Bytes of recent events kept for all rooms, about.
 const MAX_RING_BYTES: usize = 256 * 1024 * 1024;
 /// How long a room that nobody watches is kept, so that who comes back soon is filled from memory.
-const IDLE_ROOM: Duration = Duration::from_secs(60);
+const IDLE_ROOM: Duration = Duration::from_mins(1);
 /// Rooms whose head is looked up at once.
 const OPENING: usize = 64;
 /// Gaps that are filled from the log at once.

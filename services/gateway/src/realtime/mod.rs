@@ -53,7 +53,7 @@ const CHANGES_TURN: u32 = 5;
 /// Longest wait for a connection after its handshake was answered.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The WebSockets of this gateway. Cheap to clone.
+/// The `WebSockets` of this gateway. Cheap to clone.
 #[derive(Clone)]
 pub struct Realtime {
     hub: Arc<Hub>,

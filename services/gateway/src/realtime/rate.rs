@@ -31,7 +31,7 @@ pub(super) enum Pass {
 impl Rate {
     /// `per_minute` in the long run, `burst` at once.
     pub(super) fn new(per_minute: u32, burst: u32, now: Instant) -> Self {
-        let each = Duration::from_secs(60) / per_minute.max(1);
+        let each = Duration::from_mins(1) / per_minute.max(1);
         Self {
             each,
             burst: each * burst.max(1),

@@ -94,7 +94,7 @@ impl Filling<'_> {
             match self.room.fill(peer.key, cursor) {
                 Filled::Done | Filled::NotWatched => return Ok(self.how),
                 Filled::Ahead => return self.ahead(cursor).await,
-                Filled::Missing(until) => cursor = self.from_storage(cursor, until).await?,
+                Filled::Missing(until) => cursor = self.fill_stored(cursor, until).await?,
             }
         }
     }
@@ -115,11 +115,11 @@ impl Filling<'_> {
     }
 
     /// Fills towards `until` from the log, or from the read model while the log is away. Returns how far it got.
-    async fn from_storage(&mut self, from: u64, until: u64) -> Result<u64, Stop> {
-        match self.from_log(from, until).await {
+    async fn fill_stored(&mut self, from: u64, until: u64) -> Result<u64, Stop> {
+        match self.read_log(from, until).await {
             Ok(entries) => Ok(self.send(from, &entries).await),
             Err(Stop::Failed(problem)) if problem.kind == ProblemKind::Unavailable => {
-                self.from_read_model(from, problem).await
+                self.fill_messages(from, problem).await
             }
             Err(stop) => Err(stop),
         }
@@ -151,7 +151,7 @@ impl Filling<'_> {
         Err(Stop::Failed(Problem::unavailable(detail, 1_000)))
     }
 
-    async fn from_log(&mut self, from: u64, until: u64) -> Result<Vec<Entry>, Stop> {
+    async fn read_log(&mut self, from: u64, until: u64) -> Result<Vec<Entry>, Stop> {
         let _turn = self.session.hub.filling.acquire().await;
         let records = self.page(from, until).await?;
         self.how = "log";
@@ -201,7 +201,7 @@ impl Filling<'_> {
     }
 
     /// Messages stand for all events: what else happened in the range cannot be shown without the log.
-    async fn from_read_model(&mut self, from: u64, why: Problem) -> Result<u64, Stop> {
+    async fn fill_messages(&mut self, from: u64, why: Problem) -> Result<u64, Stop> {
         self.how = "read_model";
         let history = self
             .session

@@ -19,6 +19,14 @@ use super::services::Identity;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct SocketKey(u64);
 
+#[cfg(test)]
+impl SocketKey {
+    /// A key that no socket has.
+    pub(super) const fn of(n: u64) -> Self {
+        Self(n)
+    }
+}
+
 /// A socket that has said who it is.
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -32,11 +40,6 @@ impl Peer {
     /// The room, if this socket watches it.
     pub(super) fn watched(&self, room: RoomId) -> Option<Arc<Room>> {
         self.lock().get(&room).cloned()
-    }
-
-    /// How many rooms it watches.
-    pub(super) fn watched_count(&self) -> usize {
-        self.lock().len()
     }
 
     /// Notes that it watches a room, unless it watches `max` others already.
@@ -152,8 +155,8 @@ impl Sockets {
             return;
         };
         if let Some(peer) = &peer {
-            forget(&mut state.by_account, peer.identity.account, key);
-            forget(&mut state.by_session, peer.identity.session, key);
+            forget(&mut state.by_account, &peer.identity.account, key);
+            forget(&mut state.by_session, &peer.identity.session, key);
         }
         drop(state);
         outbox.discard();
@@ -255,11 +258,11 @@ impl Sockets {
     }
 }
 
-fn forget<K: std::hash::Hash + Eq>(map: &mut HashMap<K, Vec<Arc<Peer>>>, of: K, key: SocketKey) {
-    if let Some(peers) = map.get_mut(&of) {
+fn forget<K: std::hash::Hash + Eq>(map: &mut HashMap<K, Vec<Arc<Peer>>>, of: &K, key: SocketKey) {
+    if let Some(peers) = map.get_mut(of) {
         peers.retain(|peer| peer.key != key);
         if peers.is_empty() {
-            map.remove(&of);
+            map.remove(of);
         }
     }
 }

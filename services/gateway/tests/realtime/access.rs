@@ -39,7 +39,11 @@ async fn a_change_of_roles_reaches_open_sockets_before_the_next_event() {
     stage.world.change_roles(&[loses.account.unwrap()]).await;
     stage.world.say(room, author, "for some").await;
     assert_eq!(loses.expect("reset").await["why"], "access");
-    assert_eq!(keeps.expect("event").await["data"]["body"], "for some", "and who may goes on without a gap");
+    assert_eq!(
+        keeps.expect("event").await["data"]["body"],
+        "for some",
+        "and who may goes on without a gap"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -56,7 +60,10 @@ async fn while_nobody_can_tell_who_may_read_nothing_goes_out_and_then_all_of_it(
     client.expect("pong").await;
     stage.world.workers_away.store(false, Ordering::SeqCst);
     let (one, two) = (client.expect("event").await, client.expect("event").await);
-    assert_eq!((&one["prev"], &one["seq"], &two["prev"]), (&json!(opened), &json!(first), &json!(first)));
+    assert_eq!(
+        (&one["prev"], &one["seq"], &two["prev"]),
+        (&json!(opened), &json!(first), &json!(first))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

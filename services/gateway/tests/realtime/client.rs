@@ -16,42 +16,62 @@ use veza_platform::ambient;
 use crate::stage::SOON;
 use crate::world::World;
 
-pub struct Client {
-    pub socket: WebSocketStream<TcpStream>,
-    pub account: Option<AccountId>,
+pub(crate) struct Client {
+    pub(crate) socket: WebSocketStream<TcpStream>,
+    pub(crate) account: Option<AccountId>,
     next_id: u64,
 }
 
 impl Client {
     /// A socket that has said nothing.
-    pub async fn connect(address: SocketAddr) -> Self {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
         Self::try_connect(address, &[]).await.unwrap()
     }
 
     /// A handshake with other headers.
-    pub async fn try_connect(address: SocketAddr, headers: &[(&'static str, &str)]) -> Result<Self, Error> {
-        let mut request = format!("ws://{address}/v1/realtime").into_client_request().unwrap();
-        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("veza.v1.json"));
+    pub(crate) async fn try_connect(
+        address: SocketAddr,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, Error> {
+        let mut request = format!("ws://{address}/v1/realtime")
+            .into_client_request()
+            .unwrap();
+        request
+            .headers_mut()
+            .insert("sec-websocket-protocol", HeaderValue::from_static("veza.v1.json"));
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let (socket, _) = tokio_tungstenite::client_async(request, stream).await?;
-        Ok(Self { socket, account: None, next_id: 1 })
+        Ok(Self {
+            socket,
+            account: None,
+            next_id: 1,
+        })
     }
 
     /// Says hello with a fresh ticket. Returns `ready`.
-    pub async fn hello(&mut self, world: &World, account: AccountId, resume: &[(RoomId, u64)]) -> Value {
+    pub(crate) async fn hello(
+        &mut self,
+        world: &World,
+        account: AccountId,
+        resume: &[(RoomId, u64)],
+    ) -> Value {
         let (ticket, _) = world.ticket(account);
         self.account = Some(account);
-        let resume: BTreeMap<String, u64> = resume.iter().map(|(room, seq)| (room.to_string(), *seq)).collect();
-        self.send(json!({"t": "hello", "ticket": ticket, "resume": resume})).await;
+        let resume: BTreeMap<String, u64> = resume
+            .iter()
+            .map(|(room, seq)| (room.to_string(), *seq))
+            .collect();
+        self.send(json!({"t": "hello", "ticket": ticket, "resume": resume}))
+            .await;
         self.expect("ready").await
     }
 
     /// Watches rooms. Returns the heads.
-    pub async fn watch(&mut self, rooms: &[RoomId]) -> BTreeMap<String, u64> {
+    pub(crate) async fn watch(&mut self, rooms: &[RoomId]) -> BTreeMap<String, u64> {
         let id = self.id();
         let rooms: BTreeMap<String, &str> = rooms.iter().map(|room| (room.to_string(), "full")).collect();
         self.send(json!({"t": "watch", "id": id, "rooms": rooms})).await;
@@ -61,30 +81,33 @@ impl Client {
     }
 
     /// Sends a message. Returns the id of the frame.
-    pub async fn say(&mut self, room: RoomId, body: &str) -> u64 {
+    pub(crate) async fn say(&mut self, room: RoomId, body: &str) -> u64 {
         let id = self.id();
         let command = ambient::new_uuid();
-        self.send(json!({"t": "send", "id": id, "room": room, "command_id": command, "body": body})).await;
+        self.send(json!({"t": "send", "id": id, "room": room, "command_id": command, "body": body}))
+            .await;
         id
     }
 
-    pub fn id(&mut self) -> u64 {
+    pub(crate) fn id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
     }
 
-    pub async fn send(&mut self, frame: Value) {
+    pub(crate) async fn send(&mut self, frame: Value) {
         self.text(&frame.to_string()).await;
     }
 
-    pub async fn text(&mut self, text: &str) {
+    pub(crate) async fn text(&mut self, text: &str) {
         self.socket.send(Message::text(text)).await.unwrap();
     }
 
     /// The next frame; answers pings by itself.
-    pub async fn next(&mut self) -> Value {
+    pub(crate) async fn next(&mut self) -> Value {
         loop {
-            let message = tokio::time::timeout(SOON, self.socket.next()).await.expect("a frame in time");
+            let message = tokio::time::timeout(SOON, self.socket.next())
+                .await
+                .expect("a frame in time");
             match message.expect("an open socket").unwrap() {
                 Message::Text(text) => {
                     let frame: Value = serde_json::from_str(&text).unwrap();
@@ -101,22 +124,25 @@ impl Client {
     }
 
     /// The next frame, which must be of this kind.
-    pub async fn expect(&mut self, kind: &str) -> Value {
+    pub(crate) async fn expect(&mut self, kind: &str) -> Value {
         let frame = self.next().await;
         assert_eq!(frame["t"], kind, "{frame}");
         frame
     }
 
     /// The code of the error that must come next.
-    pub async fn error(&mut self) -> String {
+    pub(crate) async fn error(&mut self) -> String {
         self.expect("error").await["code"].as_str().unwrap().to_owned()
     }
 
     /// Reads to the end of the socket. Returns the close code, and the last error's code before it.
-    pub async fn closed(&mut self) -> (Option<u16>, Option<String>) {
+    pub(crate) async fn closed(&mut self) -> (Option<u16>, Option<String>) {
         let (mut code, mut error) = (None, None);
         loop {
-            match tokio::time::timeout(SOON, self.socket.next()).await.expect("an end in time") {
+            match tokio::time::timeout(SOON, self.socket.next())
+                .await
+                .expect("an end in time")
+            {
                 Some(Ok(Message::Close(close))) => code = close.map(|close| close.code.into()),
                 Some(Ok(Message::Text(text))) => {
                     let frame: Value = serde_json::from_str(&text).unwrap();
@@ -131,21 +157,24 @@ impl Client {
 
 /// What a careful client knows of one room: it follows the chain, and asks when it breaks.
 #[derive(Debug, Default)]
-pub struct View {
-    pub last: u64,
+pub(crate) struct View {
+    pub(crate) last: u64,
     /// Bodies by sequence.
-    pub seen: BTreeMap<u64, String>,
-    pub resets: usize,
+    pub(crate) seen: BTreeMap<u64, String>,
+    pub(crate) resets: usize,
     asked: bool,
 }
 
 impl View {
-    pub fn from(last: u64) -> Self {
-        Self { last, ..Self::default() }
+    pub(crate) fn from(last: u64) -> Self {
+        Self {
+            last,
+            ..Self::default()
+        }
     }
 
     /// Takes a frame about the room. Returns what to resume from, if something is missing.
-    pub fn take(&mut self, frame: &Value, room: RoomId) -> Option<u64> {
+    pub(crate) fn take(&mut self, frame: &Value, room: RoomId) -> Option<u64> {
         let about = frame["room"] == room.to_string();
         match frame["t"].as_str().unwrap() {
             "event" if about => {

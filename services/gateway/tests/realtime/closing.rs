@@ -18,7 +18,10 @@ async fn a_restart_answers_what_is_under_way_and_asks_everybody_back() {
     let mut stranger = Client::connect(stage.address).await;
     let hold = stage.world.slow_commands.acquire_many(1_000).await.unwrap();
     let id = busy.say(room, "last words").await;
-    eventually("the command is under way", || stage.metric("veza_realtime_frames_read_total") >= 3).await;
+    eventually("the command is under way", || {
+        stage.metric("veza_realtime_frames_read_total") >= 3
+    })
+    .await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     let lifecycle = stage.runtime.lifecycle.clone();
     let stopping = tokio::task::spawn(async move { lifecycle.drain(SOON).await });
@@ -74,7 +77,10 @@ async fn a_clients_own_close_is_answered() {
     let mut client = stage.member().await;
     client.socket.close(None).await.unwrap();
     assert_eq!(client.closed().await, (None, None));
-    eventually("the socket is gone", || stage.metric("veza_realtime_sockets") == 0).await;
+    eventually("the socket is gone", || {
+        stage.metric("veza_realtime_sockets") == 0
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

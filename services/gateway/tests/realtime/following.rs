@@ -12,14 +12,18 @@ use crate::stage::{SOON, Stage, eventually};
 /// Reads until the room is seen up to `head`, asking for what is missing.
 async fn follow(client: &mut Client, room: RoomId, view: &mut View, head: u64) {
     let read = read_up_to(client, room, view, head);
-    tokio::time::timeout(SOON, read).await.expect("everything arrives");
+    tokio::time::timeout(SOON, read)
+        .await
+        .expect("everything arrives");
 }
 
 async fn read_up_to(client: &mut Client, room: RoomId, view: &mut View, head: u64) {
     while view.last < head {
         let frame = client.next().await;
         if let Some(from) = view.take(&frame, room) {
-            client.send(json!({"t": "resume", "rooms": {room.to_string(): from}})).await;
+            client
+                .send(json!({"t": "resume", "rooms": {room.to_string(): from}}))
+                .await;
         }
     }
 }
@@ -42,11 +46,20 @@ async fn a_message_is_acked_and_reaches_everybody_with_its_chain() {
     let mut frames = [ann.next().await, ann.next().await];
     frames.sort_by_key(|frame| frame["t"].as_str().map(str::to_owned));
     let [ack, event] = frames;
-    assert_eq!((&ack["t"], &ack["id"], &ack["duplicate"]), (&json!("ack"), &json!(id), &json!(false)));
-    assert_eq!((&event["t"], &event["seq"], &event["prev"]), (&json!("event"), &ack["seq"], &json!(opened)));
+    assert_eq!(
+        (&ack["t"], &ack["id"], &ack["duplicate"]),
+        (&json!("ack"), &json!(id), &json!(false))
+    );
+    assert_eq!(
+        (&event["t"], &event["seq"], &event["prev"]),
+        (&json!("event"), &ack["seq"], &json!(opened))
+    );
     assert_eq!(event["command_id"], ack["command_id"]);
     assert_eq!(event["by"], json!(ann.account));
-    assert_eq!(event["data"], json!({"message": ack["message"], "body": "hi", "reply_to": null}));
+    assert_eq!(
+        event["data"],
+        json!({"message": ack["message"], "body": "hi", "reply_to": null})
+    );
     assert_eq!(bob.expect("event").await, event, "the same bytes for everybody");
     stage.stop().await.unwrap();
 }
@@ -57,8 +70,14 @@ async fn ready_tells_who_one_is_and_what_holds() {
     let account = stage.world.member();
     let mut client = Client::connect(stage.address).await;
     let ready = client.hello(&stage.world, account, &[]).await;
-    assert_eq!((&ready["account"], &ready["heartbeat_ms"]), (&json!(account), &json!(25_000)));
-    assert_eq!((&ready["max_frame"], &ready["heads"]), (&json!(65_536), &json!({})));
+    assert_eq!(
+        (&ready["account"], &ready["heartbeat_ms"]),
+        (&json!(account), &json!(25_000))
+    );
+    assert_eq!(
+        (&ready["max_frame"], &ready["heads"]),
+        (&json!(65_536), &json!({}))
+    );
     assert!(ready["session"].is_string() && ready["now"].is_string());
     client.send(json!({"t": "ping"})).await;
     client.expect("pong").await;
@@ -126,7 +145,11 @@ async fn who_missed_too_much_is_told_to_begin_anew() {
     assert_eq!((&reset["room"], &reset["why"]), (&json!(room), &json!("too_far")));
     let seq = stage.world.say(room, author, "next").await;
     let event = client.expect("event").await;
-    assert_eq!((&event["prev"], &event["seq"]), (&reset["head"], &json!(seq)), "goes on from the head it named");
+    assert_eq!(
+        (&event["prev"], &event["seq"]),
+        (&reset["head"], &json!(seq)),
+        "goes on from the head it named"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -134,7 +157,9 @@ async fn who_saw_more_than_there_is_comes_from_another_log() {
     let stage = Stage::start().await;
     let (room, opened) = stage.world.room().await;
     let mut client = Client::connect(stage.address).await;
-    client.hello(&stage.world, stage.world.member(), &[(room, opened + 1_000)]).await;
+    client
+        .hello(&stage.world, stage.world.member(), &[(room, opened + 1_000)])
+        .await;
     let reset = client.expect("reset").await;
     assert_eq!((&reset["why"], &reset["head"]), (&json!("epoch"), &json!(opened)));
 }
@@ -162,14 +187,21 @@ async fn a_slow_reader_is_told_of_its_lag_and_catches_up_without_a_hole() {
             let frame = slow.next().await;
             lags += usize::from(frame["t"] == "lag");
             if let Some(from) = view.take(&frame, room) {
-                slow.send(json!({"t": "resume", "rooms": {room.to_string(): from}})).await;
+                slow.send(json!({"t": "resume", "rooms": {room.to_string(): from}}))
+                    .await;
             }
         }
     };
     tokio::time::timeout(SOON * 2, read).await.expect("it catches up");
     assert!(lags > 0, "it was slow enough to be told");
-    let first_words = view.seen.values().map(|body| body.split(' ').next().unwrap().to_owned());
-    assert_eq!((first_words.collect::<Vec<_>>(), view.resets), (numbers(0..1_500), 0));
+    let first_words = view
+        .seen
+        .values()
+        .map(|body| body.split(' ').next().unwrap().to_owned());
+    assert_eq!(
+        (first_words.collect::<Vec<_>>(), view.resets),
+        (numbers(0..1_500), 0)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -218,16 +250,19 @@ async fn an_event_whose_key_is_away_holds_up_its_room_and_no_other() {
     let author = stage.world.member();
     let mut client = stage.watcher(held).await;
     stage.world.keys_away.store(true, Ordering::SeqCst);
-    let mut head = 0;
+    let mut newest = 0;
     for n in 0..10 {
-        head = stage.world.say(held, author, &n.to_string()).await;
+        newest = stage.world.say(held, author, &n.to_string()).await;
     }
-    eventually("the key was asked for", || stage.metric("veza_realtime_events_total") >= 1).await;
+    eventually("the key was asked for", || {
+        stage.metric("veza_realtime_events_total") >= 1
+    })
+    .await;
     client.send(json!({"t": "ping"})).await;
     client.expect("pong").await;
     stage.world.keys_away.store(false, Ordering::SeqCst);
     let mut view = View::from(opened);
-    follow(&mut client, held, &mut view, head).await;
+    follow(&mut client, held, &mut view, newest).await;
     assert_eq!(bodies(&view), numbers(0..10));
 }
 
@@ -259,7 +294,9 @@ async fn a_room_that_is_not_watched_any_more_is_silent() {
     let stage = Stage::start().await;
     let (room, _) = stage.world.room().await;
     let mut client = stage.watcher(room).await;
-    client.send(json!({"t": "unwatch", "id": 9, "rooms": [room]})).await;
+    client
+        .send(json!({"t": "unwatch", "id": 9, "rooms": [room]}))
+        .await;
     assert_eq!(client.expect("ok").await["id"], 9);
     let author = stage.world.member();
     let mut other = stage.watcher(room).await;
@@ -279,10 +316,17 @@ async fn notices_about_an_account_reach_all_its_sockets_and_nobody_else() {
         "stream": "ACCOUNTS", "seq": 12, "type": "account.session_started.v1", "at": "2026-01-02T03:04:05Z",
         "data": {"session": account},
     });
-    stage.client.publish(format!("notice.account.{account}"), notice.to_string().into()).await.unwrap();
+    stage
+        .client
+        .publish(format!("notice.account.{account}"), notice.to_string().into())
+        .await
+        .unwrap();
     for socket in &mut sockets {
         let frame = socket.expect("account").await;
-        assert_eq!((&frame["seq"], &frame["type"]), (&json!(12), &json!("account.session_started.v1")));
+        assert_eq!(
+            (&frame["seq"], &frame["type"]),
+            (&json!(12), &json!("account.session_started.v1"))
+        );
         assert_eq!(frame["data"], notice["data"]);
     }
     other.send(json!({"t": "ping"})).await;
@@ -302,6 +346,14 @@ async fn answers_come_in_the_order_of_the_commands() {
     while acks.len() < ids.len() {
         acks.push(client.expect("ack").await);
     }
-    assert_eq!(acks.iter().map(|ack| ack["id"].as_u64().unwrap()).collect::<Vec<_>>(), ids);
-    assert!(acks.windows(2).all(|pair| pair[0]["seq"].as_u64() < pair[1]["seq"].as_u64()));
+    assert_eq!(
+        acks.iter()
+            .map(|ack| ack["id"].as_u64().unwrap())
+            .collect::<Vec<_>>(),
+        ids
+    );
+    assert!(
+        acks.windows(2)
+            .all(|pair| pair[0]["seq"].as_u64() < pair[1]["seq"].as_u64())
+    );
 }

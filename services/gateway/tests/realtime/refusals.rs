@@ -13,7 +13,12 @@ use crate::stage::Stage;
 async fn a_ticket_is_good_once_and_a_made_up_one_never() {
     let stage = Stage::start().await;
     let (ticket, _) = stage.world.ticket(stage.world.member());
-    for (ticket, good) in [(ticket.clone(), true), (ticket, false), ("made up".into(), false), (String::new(), false)] {
+    for (ticket, good) in [
+        (ticket.clone(), true),
+        (ticket, false),
+        ("made up".into(), false),
+        (String::new(), false),
+    ] {
         let mut client = Client::connect(stage.address).await;
         client.send(json!({"t": "hello", "ticket": ticket})).await;
         if good {
@@ -27,7 +32,10 @@ async fn a_ticket_is_good_once_and_a_made_up_one_never() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_but_hello_may_come_first() {
     let stage = Stage::start().await;
-    for frame in [json!({"t": "watch", "id": 1, "rooms": {}}), json!({"t": "resume", "rooms": {}})] {
+    for frame in [
+        json!({"t": "watch", "id": 1, "rooms": {}}),
+        json!({"t": "resume", "rooms": {}}),
+    ] {
         let mut client = Client::connect(stage.address).await;
         client.send(frame).await;
         let (code, error) = client.closed().await;
@@ -56,8 +64,14 @@ async fn frames_that_cannot_be_read_are_answered_and_the_socket_goes_on() {
         (r#"{"t":"ping","extra":1}"#.to_owned(), "frame.unknown_field"),
         (r#"{"t":"send","id":"one"}"#.to_owned(), "frame.invalid"),
         (r#"{"t":"hello","ticket":"again"}"#.to_owned(), "frame.unexpected"),
-        (format!(r#"{{"t":"send","id":1,"room":"{stranger}","command_id":"{stranger}","body":"x"}}"#), "room.not_found"),
-        (format!(r#"{{"t":"resume","rooms":{{"{room}":1}}}}"#), "room.not_watched"),
+        (
+            format!(r#"{{"t":"send","id":1,"room":"{stranger}","command_id":"{stranger}","body":"x"}}"#),
+            "room.not_found",
+        ),
+        (
+            format!(r#"{{"t":"resume","rooms":{{"{room}":1}}}}"#),
+            "room.not_watched",
+        ),
     ] {
         client.text(&text).await;
         assert_eq!(client.error().await, code, "{text}");
@@ -104,7 +118,10 @@ async fn bytes_that_are_not_the_protocol_close_the_socket_with_a_code() {
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer).await;
         let code = close.to_be_bytes();
-        assert!(answer.windows(2).any(|pair| pair == code), "{close} in {answer:?} for {bytes:?}");
+        assert!(
+            answer.windows(2).any(|pair| pair == code),
+            "{close} in {answer:?} for {bytes:?}"
+        );
     }
     let mut client = stage.member().await;
     client.send(json!({"t": "ping"})).await;
@@ -116,7 +133,10 @@ async fn a_frame_in_pieces_is_one_frame() {
     let stage = Stage::start().await;
     let mut client = stage.member().await;
     let stream = client.socket.get_mut();
-    stream.write_all(&[raw(0x01, br#"{"t":"#), raw(0x89, b"?"), raw(0x80, br#""ping"}"#)].concat()).await.unwrap();
+    stream
+        .write_all(&[raw(0x01, br#"{"t":"#), raw(0x89, b"?"), raw(0x80, br#""ping"}"#)].concat())
+        .await
+        .unwrap();
     client.expect("pong").await;
 }
 
@@ -133,7 +153,10 @@ async fn rooms_that_one_may_not_read_are_refused_like_rooms_that_are_not_there()
     let rooms = json!({room.to_string(): "full", nowhere.to_string(): "full"});
     client.send(json!({"t": "watch", "id": 4, "rooms": rooms})).await;
     let ok = client.expect("ok").await;
-    assert_eq!(ok["refused"], json!({room.to_string(): "room.not_found", nowhere.to_string(): "room.not_found"}));
+    assert_eq!(
+        ok["refused"],
+        json!({room.to_string(): "room.not_found", nowhere.to_string(): "room.not_found"})
+    );
     assert_eq!(ok["heads"], json!({}));
     client.say(room, "let me in").await;
     assert_eq!(client.error().await, "member.not_joined");
@@ -147,8 +170,13 @@ async fn a_socket_watches_a_limited_number_of_rooms() {
     let (third, _) = stage.world.room().await;
     let mut client = stage.member().await;
     client.watch(&[first, second]).await;
-    client.send(json!({"t": "watch", "id": 5, "rooms": {third.to_string(): "full"}})).await;
-    assert_eq!(client.expect("ok").await["refused"][third.to_string()], "room.too_many_watched");
+    client
+        .send(json!({"t": "watch", "id": 5, "rooms": {third.to_string(): "full"}}))
+        .await;
+    assert_eq!(
+        client.expect("ok").await["refused"][third.to_string()],
+        "room.too_many_watched"
+    );
     client.watch(&[first]).await;
     let all = json!({first.to_string(): "full", second.to_string(): "full", third.to_string(): "full"});
     client.send(json!({"t": "watch", "id": 6, "rooms": all})).await;
@@ -170,10 +198,18 @@ async fn too_many_frames_are_refused_and_then_the_socket_is_closed() {
     }
     let id = client.say(room, "one too many").await;
     let error = client.expect("error").await;
-    assert_eq!((&error["id"], &error["code"]), (&json!(id), &json!("connection.rate")));
+    assert_eq!(
+        (&error["id"], &error["code"]),
+        (&json!(id), &json!("connection.rate"))
+    );
     assert!(error["retry_after_ms"].as_u64().unwrap() <= 1_000);
     for _ in 0..120 {
-        if client.socket.send(Message::text(r#"{"t":"ping"}"#)).await.is_err() {
+        if client
+            .socket
+            .send(Message::text(r#"{"t":"ping"}"#))
+            .await
+            .is_err()
+        {
             break;
         }
     }
@@ -200,7 +236,11 @@ async fn more_commands_than_may_wait_are_each_refused_by_their_id() {
     while answers.len() < 8 {
         answers.insert(client.expect("ack").await["id"].as_u64().unwrap(), "stored");
     }
-    assert_eq!(answers.keys().copied().collect::<Vec<_>>(), ids, "each is answered once");
+    assert_eq!(
+        answers.keys().copied().collect::<Vec<_>>(),
+        ids,
+        "each is answered once"
+    );
     assert_eq!(stage.world.posts.load(std::sync::atomic::Ordering::SeqCst), 4);
 }
 
@@ -213,7 +253,10 @@ async fn an_account_has_a_limited_number_of_sockets() {
     let (ticket, _) = stage.world.ticket(account);
     let mut third = Client::connect(stage.address).await;
     third.send(json!({"t": "hello", "ticket": ticket})).await;
-    assert_eq!(third.closed().await, (Some(1013), Some("connection.too_many".into())));
+    assert_eq!(
+        third.closed().await,
+        (Some(1013), Some("connection.too_many".into()))
+    );
     drop(first);
     // The place is free as soon as the gateway has seen the end.
     crate::stage::eventually("the place is free", || stage.metric("veza_realtime_sockets") <= 1).await;
@@ -243,9 +286,13 @@ async fn a_handshake_that_is_not_ours_is_refused_before_the_socket() {
         (("upgrade", "h2c"), 400),
     ] {
         let refused = Client::try_connect(stage.address, &[header]).await.err().unwrap();
-        let Error::Http(response) = refused else { panic!("{refused}") };
+        let Error::Http(response) = refused else {
+            panic!("{refused}")
+        };
         assert_eq!(response.status(), status, "{header:?}");
     }
     let own = format!("http://{}", "127.0.0.1:8080");
-    Client::try_connect(stage.address, &[("origin", &own)]).await.unwrap();
+    Client::try_connect(stage.address, &[("origin", &own)])
+        .await
+        .unwrap();
 }

@@ -18,23 +18,23 @@ use crate::client::Client;
 use crate::world::World;
 
 /// Whatever is waited for must come within this.
-pub const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
-pub struct Stage {
-    pub world: Arc<World>,
-    pub address: SocketAddr,
-    pub runtime: Runtime,
-    pub nats: TestNats,
-    pub client: async_nats::Client,
+pub(crate) struct Stage {
+    pub(crate) world: Arc<World>,
+    pub(crate) address: SocketAddr,
+    pub(crate) runtime: Runtime,
+    pub(crate) nats: TestNats,
+    pub(crate) client: async_nats::Client,
 }
 
 impl Stage {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(|_| {}).await
     }
 
     /// With other settings than a test needs by itself: many frames at once are allowed.
-    pub async fn with(change: impl FnOnce(&mut RealtimeConfig)) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(&mut RealtimeConfig)) -> Self {
         let nats = TestNats::start().await;
         let mut config = Config::default();
         config.gateway.listen = "127.0.0.1:0".into();
@@ -48,9 +48,11 @@ impl Stage {
 
     async fn on(nats: TestNats, config: Config) -> Self {
         let runtime = Runtime::new(config);
-        let client = async_nats::ConnectOptions::new()
+        let server: async_nats::ServerAddr = nats.url().parse().unwrap();
+        let (user, password) = (server.username().unwrap(), server.password().unwrap());
+        let client = async_nats::ConnectOptions::with_user_and_password(user.into(), password.into())
             .reconnect_delay_callback(|_| Duration::from_millis(50))
-            .connect(nats.url())
+            .connect(server)
             .await
             .unwrap();
         let options = LogOptions {
@@ -66,52 +68,62 @@ impl Stage {
         let sockets = Realtime::start(&runtime, client.clone(), log, services);
         let origins = Arc::new(Origins::new(&runtime.config.gateway).unwrap());
         let app = Route::new().at("/v1/realtime", get(Upgrade::new(sockets, origins)));
-        let server = Server::bind(&runtime.config.gateway, &runtime.metrics).await.unwrap();
+        let server = Server::bind(&runtime.config.gateway, &runtime.metrics)
+            .await
+            .unwrap();
         let address = server.local_addr().unwrap();
         let lifecycle = runtime.lifecycle.clone();
         runtime.lifecycle.spawn("server", async move {
             server.run(Arc::new(app.boxed()), &lifecycle).await;
         });
-        Self { world, address, runtime, nats, client }
+        Self {
+            world,
+            address,
+            runtime,
+            nats,
+            client,
+        }
     }
 
     /// A socket of a new member that has said hello.
-    pub async fn member(&self) -> Client {
+    pub(crate) async fn member(&self) -> Client {
         self.socket_of(self.world.member()).await
     }
 
     /// A socket of an account that has said hello.
-    pub async fn socket_of(&self, account: AccountId) -> Client {
+    pub(crate) async fn socket_of(&self, account: AccountId) -> Client {
         let mut client = Client::connect(self.address).await;
         client.hello(&self.world, account, &[]).await;
         client
     }
 
     /// A socket of a new member that watches a room.
-    pub async fn watcher(&self, room: RoomId) -> Client {
+    pub(crate) async fn watcher(&self, room: RoomId) -> Client {
         let mut client = self.member().await;
         client.watch(&[room]).await;
         client
     }
 
     /// The value of a metric.
-    pub fn metric(&self, name: &str) -> u64 {
+    pub(crate) fn metric(&self, name: &str) -> u64 {
         let text = self.runtime.metrics.encode();
-        let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name} in {text}"));
-        line.rsplit(' ').next().unwrap().parse().unwrap()
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
     }
 
-    pub async fn stop(&self) -> Result<(), StopError> {
+    pub(crate) async fn stop(&self) -> Result<(), StopError> {
         self.runtime.lifecycle.drain(SOON).await
     }
 }
 
 /// Waits until something is so.
-pub async fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut so: impl FnMut() -> bool) {
     let wait = async {
         while !so() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(SOON, wait).await.unwrap_or_else(|_| panic!("{what}"));
+    tokio::time::timeout(SOON, wait)
+        .await
+        .unwrap_or_else(|_| panic!("{what}"));
 }

@@ -1,6 +1,8 @@
 //! One socket, from the end of its handshake to the last byte: a single task that reads, runs the client's
 //! commands, writes, and keeps the deadlines.
 
+mod reading;
+
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,27 +12,21 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
-use tokio_tungstenite::tungstenite::{Error, Message};
 use veza_events::RoomId;
 use veza_platform::config::RealtimeConfig;
-use veza_platform::contract::{Problem, ProblemKind};
 
-use super::commands::{Command, Greeted, Session, Stranger};
-use super::frames::{BadFrame, CloseCode, Incoming, Outgoing};
+use super::commands::{Command, Greeted, Session};
+use super::frames::{CloseCode, Outgoing};
 use super::hub::Hub;
 use super::outbox::{Outbox, OutboxLimits, Taken};
-use super::rate::{Pass, Rate};
+use super::rate::Rate;
 use super::reader::Reader;
 use super::resume;
 use super::sockets::SocketKey;
 use super::writer::{JOINED, Writer};
 
-/// Frames that are taken before others get their turn.
-const READS: usize = 32;
 /// How long a close frame may take to be written and answered.
 const CLOSING: Duration = Duration::from_secs(2);
-/// Bytes that are read and thrown away while a close frame is on its way, so that it is not lost to a reset.
-const DISCARDED: usize = 256 * 1024;
 
 /// Serves an upgraded connection to its end.
 pub(super) async fn serve<S>(io: S, hub: Arc<Hub>, limits: Arc<RealtimeConfig>)
@@ -72,8 +68,8 @@ struct Socket<S> {
     opened: Instant,
     /// When the client was last heard.
     heard: Instant,
-    /// It was asked whether it is there.
-    asked: bool,
+    /// When it was asked whether it is there, unless it was heard since.
+    asked: Option<Instant>,
     /// Since when the connection takes nothing of what is to be written.
     stuck: Option<Instant>,
     timer: Pin<Box<Sleep>>,
@@ -109,7 +105,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             filling: None,
             opened: now,
             heard: now,
-            asked: false,
+            asked: None,
             stuck: None,
             timer: Box::pin(tokio::time::sleep_until(now + hello_timeout)),
         }
@@ -140,6 +136,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 Greeted::Welcome(session, fills) => {
                     self.fills.extend(fills);
                     self.phase = Phase::Open(session);
+                    // From now on the heartbeat counts, which may be sooner than the wait for a `hello`.
+                    self.timer.as_mut().reset(Instant::now());
                 }
                 Greeted::Refused(code) => self.close(code),
             }
@@ -173,206 +171,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
     }
 
-    /// Takes what the client has sent.
-    fn read(&mut self, cx: &mut Context<'_>) -> Result<(), Gone> {
-        for _ in 0..READS {
-            if let Phase::Closing { .. } = self.phase {
-                return self.discard(cx);
-            }
-            if self.outbox.closing().is_some() {
-                return Ok(());
-            }
-            let Poll::Ready(message) = self.reader.poll_next(&mut self.io, cx) else {
-                self.queue_answers();
-                return Ok(());
-            };
-            self.hub.metrics.frames_read.inc();
-            self.heard = Instant::now();
-            self.asked = false;
-            match message {
-                Ok(message) => self.take(message),
-                Err(error) => self.failed(&error)?,
-            }
-        }
-        // There may be more; others first.
-        cx.waker().wake_by_ref();
-        Ok(())
-    }
-
-    fn queue_answers(&mut self) {
-        if let Some(answers) = self.reader.answers() {
-            self.outbox.push_bytes(answers.into());
-        }
-    }
-
-    fn take(&mut self, message: Message) {
-        if let Message::Close(_) = message {
-            self.reader.close(None);
-            self.begin_closing();
-            return;
-        }
-        match self.rate.pass(self.heard) {
-            Pass::Yes => {}
-            Pass::After(wait) => {
-                if let Message::Text(text) = &message {
-                    self.refuse_rate(text, wait);
-                }
-                return;
-            }
-            Pass::Flood => return self.close(CloseCode::Flood),
-        }
-        match message {
-            Message::Text(text) => match Incoming::read(&text) {
-                Ok(frame) => self.act(frame),
-                Err(bad) => self.refuse(bad.id, &bad.problem),
-            },
-            Message::Binary(_) => {
-                let detail = "frames are JSON texts; binary ones are not understood";
-                self.refuse(
-                    None,
-                    &Problem::new(ProblemKind::Malformed, "frame.binary", detail),
-                );
-                self.close(CloseCode::Binary);
-            }
-            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {}
-        }
-    }
-
-    fn act(&mut self, frame: Incoming) {
-        match (frame, &self.phase) {
-            (Incoming::Ping {}, _) => self.outbox.push(&Outgoing::Pong.frame()),
-            (Incoming::Pong {}, _) => {}
-            (Incoming::Hello { ticket, resume }, Phase::Strange) => {
-                let stranger = Stranger {
-                    hub: Arc::clone(&self.hub),
-                    key: self.key,
-                    outbox: Arc::clone(&self.outbox),
-                    limits: Arc::clone(&self.limits),
-                };
-                self.phase = Phase::Greeting(Box::pin(stranger.hello(ticket, resume)));
-            }
-            (Incoming::Hello { .. }, _) => {
-                let detail = "`hello` is the first frame, and comes once";
-                self.refuse(
-                    None,
-                    &Problem::new(ProblemKind::Conflict, "frame.unexpected", detail),
-                );
-            }
-            (_, Phase::Strange) => {
-                let detail = "the first frame is a `hello` with a ticket";
-                self.refuse(
-                    None,
-                    &Problem::new(ProblemKind::Unauthenticated, "session.required", detail),
-                );
-                self.close(CloseCode::Unauthenticated);
-            }
-            (Incoming::Resume { id, rooms }, _) => self.resume(id, rooms.rooms),
-            (Incoming::Watch { id, rooms }, _) => self.queue(id, Command::Watch { id, rooms }),
-            (Incoming::Unwatch { id, rooms }, _) => self.queue(id, Command::Unwatch { id, rooms }),
-            (
-                Incoming::Send {
-                    id,
-                    room,
-                    command_id,
-                    body,
-                    reply_to,
-                },
-                _,
-            ) => {
-                let command = Command::Send {
-                    id,
-                    room,
-                    command: command_id,
-                    body,
-                    reply_to,
-                };
-                self.queue(id, command);
-            }
-        }
-    }
-
-    fn queue(&mut self, id: u64, command: Command) {
-        if self.commands.len() >= self.limits.command_queue {
-            let problem = Problem {
-                retry_after_ms: Some(200),
-                ..Problem::new(
-                    ProblemKind::TooMany,
-                    "connection.busy",
-                    "too many commands wait already",
-                )
-            };
-            return self.refuse(Some(id), &problem);
-        }
-        self.commands.push_back(command);
-    }
-
-    fn resume(&mut self, id: Option<u64>, rooms: std::collections::BTreeMap<RoomId, u64>) {
-        for (room, from) in rooms {
-            if let Some(waiting) = self.fills.iter_mut().find(|(waiting, _)| *waiting == room) {
-                waiting.1 = from;
-            } else if self.fills.len() < self.limits.max_watched_rooms {
-                self.fills.push_back((room, from));
-            } else {
-                let detail = "more rooms than a socket can watch wait to be filled";
-                let problem = Problem::new(ProblemKind::TooMany, "connection.busy", detail);
-                return self.refuse(id, &problem);
-            }
-        }
-    }
-
-    fn refuse(&mut self, id: Option<u64>, problem: &Problem) {
-        self.hub.metrics.frames_refused.inc();
-        self.outbox.push(&Outgoing::error(id, problem));
-    }
-
-    fn refuse_rate(&mut self, text: &str, wait: Duration) {
-        let id = match Incoming::read(text) {
-            Ok(Incoming::Watch { id, .. } | Incoming::Unwatch { id, .. } | Incoming::Send { id, .. }) => {
-                Some(id)
-            }
-            Ok(Incoming::Resume { id, .. }) | Err(BadFrame { id, .. }) => id,
-            Ok(Incoming::Hello { .. } | Incoming::Ping {} | Incoming::Pong {}) => None,
-        };
-        let problem = Problem {
-            retry_after_ms: Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
-            ..Problem::new(
-                ProblemKind::TooMany,
-                "connection.rate",
-                "too many frames; slow down",
-            )
-        };
-        self.refuse(id, &problem);
-    }
-
-    /// The connection broke, or the client does not speak the protocol.
-    fn failed(&mut self, error: &Error) -> Result<(), Gone> {
-        let (code, problem) = match error {
-            Error::Capacity(_) => (
-                CloseCode::TooLarge,
-                Problem::new(ProblemKind::TooLarge, "frame.too_large", "a frame is too large"),
-            ),
-            Error::Utf8(_) => (
-                CloseCode::NotUtf8,
-                Problem::new(
-                    ProblemKind::Malformed,
-                    "frame.not_utf8",
-                    "a text frame is not UTF-8",
-                ),
-            ),
-            Error::Protocol(
-                tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
-            ) => return Err(Gone),
-            Error::Protocol(error) => (
-                CloseCode::Protocol,
-                Problem::new(ProblemKind::Malformed, "frame.protocol", error.to_string()),
-            ),
-            _ => return Err(Gone),
-        };
-        self.refuse(None, &problem);
-        self.close(code);
-        Ok(())
-    }
-
     /// Lets the socket be closed once what waits is written.
     fn close(&mut self, code: CloseCode) {
         self.outbox.close(code);
@@ -386,24 +184,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.filling = None;
         self.outbox.discard();
         self.timer.as_mut().reset(until);
-    }
-
-    /// Throws away what a client still sends, until it ends.
-    fn discard(&mut self, cx: &mut Context<'_>) -> Result<(), Gone> {
-        let Phase::Closing { discarded, .. } = &mut self.phase else {
-            return Ok(());
-        };
-        let mut space = [std::mem::MaybeUninit::uninit(); 4 * 1024];
-        loop {
-            let mut buffer = tokio::io::ReadBuf::uninit(&mut space);
-            match Pin::new(&mut self.io).poll_read(cx, &mut buffer) {
-                Poll::Pending => return Ok(()),
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() && *discarded < DISCARDED => {
-                    *discarded += buffer.filled().len();
-                }
-                Poll::Ready(_) => return Err(Gone),
-            }
-        }
     }
 
     /// Writes what waits; several frames in one write.
@@ -503,20 +283,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                     Ok(*until)
                 }
             }
-            Phase::Greeting(_) | Phase::Open(_) => {
-                if now >= self.heard + heartbeat * 2 {
+            Phase::Greeting(_) | Phase::Open(_) => match self.asked {
+                Some(asked) if now >= asked + heartbeat => {
                     self.close(CloseCode::Heartbeat);
-                    return Ok(now + CLOSING);
+                    Ok(now + CLOSING)
                 }
-                if now < self.heard + heartbeat {
-                    return Ok(self.heard + heartbeat);
-                }
-                if !self.asked {
-                    self.asked = true;
+                Some(asked) => Ok(asked + heartbeat),
+                None if now < self.heard + heartbeat => Ok(self.heard + heartbeat),
+                None => {
+                    self.asked = Some(now);
                     self.outbox.push(&Outgoing::Ping.frame());
+                    Ok(now + heartbeat)
                 }
-                Ok(self.heard + heartbeat * 2)
-            }
+            },
         }
     }
 

@@ -4,20 +4,28 @@
 //! follows that sequence without a gap; otherwise the watcher is served from the ring, or told by `lag`. So
 //! nothing is skipped in silence, whatever happens in between.
 
+mod access;
+mod filling;
+#[cfg(test)]
+mod laws;
+mod stall;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
-use veza_events::{AccountId, Permission, RoomId, SpaceId};
-use veza_platform::contract::chat::Access;
+use veza_events::{AccountId, RoomId, SpaceId};
 use veza_platform::event_log::Record;
 
-use super::frames::{FillBuilder, Frame, Level, join};
+use super::frames::{Frame, Level, join};
 use super::outbox::Outbox;
-use super::ring::{Entry, Ring, RingLimits};
+use super::ring::{Ring, RingLimits};
 use super::sockets::SocketKey;
+
+pub(super) use access::{Granted, Need, may_read};
+pub(super) use filling::Filled;
 
 /// Events that wait for a flush at most; more are flushed at once.
 const MAX_UNFLUSHED: usize = 64;
@@ -82,26 +90,6 @@ struct Watcher {
     need: Need,
 }
 
-/// The last events that bear on an access: an answer based on less is stale.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Need {
-    /// Of the space.
-    pub(super) space: u64,
-    /// Of the membership.
-    pub(super) member: u64,
-}
-
-impl Need {
-    fn met_by(self, access: &Access) -> bool {
-        access.space_seq >= self.space && access.member_seq >= self.member
-    }
-
-    fn join(&mut self, other: Self) {
-        self.space = self.space.max(other.space);
-        self.member = self.member.max(other.member);
-    }
-}
-
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Accepted {
@@ -113,30 +101,6 @@ pub(super) enum Accepted {
     Known,
     /// Events before it are missing: the room was not changed.
     Gap,
-}
-
-/// What became of a look-up of an access.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Granted {
-    /// Its watchers go on.
-    Yes,
-    /// It may not read: these sockets do not watch any more.
-    No(Vec<SocketKey>),
-    /// The answer is older than an event that bears on it; ask again.
-    Stale,
-}
-
-/// What is left of a fill after a look into memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Filled {
-    /// Nothing; the watcher goes on live.
-    Done,
-    /// The events up to this sequence are not in memory.
-    Missing(u64),
-    /// The client saw more than there is.
-    Ahead,
-    /// The socket does not watch the room.
-    NotWatched,
 }
 
 impl Room {
@@ -298,126 +262,6 @@ impl Room {
         self.lock().remove(socket, now);
     }
 
-    /// Lets a watcher that was held go on: what came meanwhile is handed to it as events.
-    pub(super) fn release(&self, socket: SocketKey) {
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        if let Some(watcher) = state.index.get(&socket).map(|&at| &mut state.watchers[at]) {
-            watcher.held = false;
-            watcher.go_on(self.id, &state.ring);
-        }
-    }
-
-    /// Begins a fill: the watcher hears nothing until it is done. Returns the head; `None` if it does not watch.
-    pub(super) fn hold(&self, socket: SocketKey) -> Option<u64> {
-        let mut state = self.lock();
-        let at = *state.index.get(&socket)?;
-        state.watchers[at].held = true;
-        Some(state.ring.head())
-    }
-
-    /// Fills a held watcher from memory, from the event behind `from` to the head, and lets it go on.
-    pub(super) fn fill(&self, socket: SocketKey, from: u64) -> Filled {
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        let Some(watcher) = state.index.get(&socket).map(|&at| &mut state.watchers[at]) else {
-            return Filled::NotWatched;
-        };
-        let head = state.ring.head();
-        if from > head {
-            return Filled::Ahead;
-        }
-        let Some(entries) = state.ring.behind(from) else {
-            return Filled::Missing(state.ring.base());
-        };
-        if watcher.suspended {
-            // Whether it may read is not known now. Once it is, it goes on from where the fill has come to.
-            watcher.sent = from;
-            watcher.held = false;
-            return Filled::Done;
-        }
-        let mut fill = FillBuilder::new(self.id, from, head, true);
-        for entry in entries {
-            fill.push(entry.frame.json());
-        }
-        watcher.outbox.push(&fill.finish());
-        watcher.sent = head;
-        watcher.held = false;
-        Filled::Done
-    }
-
-    /// Ends a fill of a client that is a moment ahead of this gateway: it goes on behind `seen`.
-    pub(super) fn resume_at(&self, socket: SocketKey, seen: u64) {
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        if let Some(watcher) = state.index.get(&socket).map(|&at| &mut state.watchers[at]) {
-            watcher
-                .outbox
-                .push(&FillBuilder::new(self.id, seen, seen, true).finish());
-            watcher.held = false;
-            watcher.sent = seen;
-            watcher.go_on(self.id, &state.ring);
-        }
-    }
-
-    /// Ends a fill that cannot be completed: the watcher goes on from the head, which is returned.
-    pub(super) fn skip(&self, socket: SocketKey) -> u64 {
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        let head = state.ring.head();
-        if let Some(watcher) = state.index.get(&socket).map(|&at| &mut state.watchers[at]) {
-            watcher.held = false;
-            watcher.sent = head;
-        }
-        head
-    }
-
-    /// Keeps events that a fill has read from the log, if they reach up to what is kept already.
-    pub(super) fn keep(&self, from: u64, events: &[Entry], limits: RingLimits) {
-        self.lock().ring.extend_back(from, events, limits);
-    }
-
-    /// Stops the watchers of `account`, or of all, until an access that is based on `need` is granted. Returns
-    /// whose they are.
-    pub(super) fn suspend(&self, account: Option<AccountId>, need: Need) -> Vec<AccountId> {
-        let mut accounts = Vec::new();
-        let mut state = self.lock();
-        for watcher in &mut state.watchers {
-            if account.is_none_or(|account| account == watcher.account) {
-                watcher.suspended = true;
-                watcher.need.join(need);
-                accounts.push(watcher.account);
-            }
-        }
-        accounts
-    }
-
-    /// Lets the watchers of `account` go on, or removes them, as `access` says.
-    pub(super) fn grant(&self, account: AccountId, access: &Access, now: Instant) -> Granted {
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        let mine = state.watchers.iter().filter(|watcher| watcher.account == account);
-        if mine.clone().any(|watcher| !watcher.need.met_by(access)) {
-            return Granted::Stale;
-        }
-        if !may_read(access, self.id) {
-            let sockets: Vec<_> = mine.map(|watcher| watcher.socket).collect();
-            for &socket in &sockets {
-                state.remove(socket, now);
-            }
-            return Granted::No(sockets);
-        }
-        for watcher in state
-            .watchers
-            .iter_mut()
-            .filter(|watcher| watcher.account == account)
-        {
-            watcher.suspended = false;
-            watcher.go_on(self.id, &state.ring);
-        }
-        Granted::Yes
-    }
-
     /// Goes on from `head` without the events before it: every watcher is told by `lag`.
     pub(super) fn jump(&self, head: u64) {
         self.lock().jump(self.id, head);
@@ -435,39 +279,6 @@ impl Room {
                 watcher.sent = head;
             }
         }
-    }
-
-    /// Puts a record behind one whose key is being fetched; gives it back when there is none.
-    pub(super) fn stall_behind(&self, record: Record) -> Option<Record> {
-        let mut state = self.lock();
-        let Some(stalled) = &mut state.stalled else {
-            return Some(record);
-        };
-        if stalled.skipped_to > 0 || stalled.waiting.len() >= MAX_WAITING {
-            stalled.waiting.clear();
-            stalled.skipped_to = record.position.seq;
-        } else {
-            stalled.waiting.push_back(record);
-        }
-        None
-    }
-
-    /// From now on records of this room wait, until [`Self::next_stalled`] finds none.
-    pub(super) fn stall(&self) {
-        self.lock().stalled.get_or_insert_default();
-    }
-
-    /// The next record that waits; when there is none, records do not wait any more.
-    pub(super) fn next_stalled(&self) -> Option<Record> {
-        let mut state = self.lock();
-        let stalled = state.stalled.as_mut()?;
-        let next = stalled.waiting.pop_front();
-        if next.is_none() {
-            let skipped_to = stalled.skipped_to;
-            state.stalled = None;
-            state.jump(self.id, skipped_to);
-        }
-        next
     }
 
     /// Watchers, and bytes kept in memory.
@@ -537,10 +348,4 @@ impl Watcher {
         }
         self.sent = ring.head();
     }
-}
-
-/// Whether an access lets an account read a room.
-pub(super) fn may_read(access: &Access, room: RoomId) -> bool {
-    let mut rooms = access.rooms.iter();
-    access.joined && rooms.any(|(id, allowed)| *id == room && allowed.has(Permission::View))
 }
