@@ -6,35 +6,38 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const ANSWER_WITHIN: Duration = Duration::from_secs(1);
-/// Longer answers are cut, and then no JSON.
-const LONGEST_ANSWER: u64 = 1 << 20;
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// Longer answers are cut.
+const LONGEST_ANSWER: u64 = 4 << 20;
 
-/// The body of a page if the answer is 200; `None` for everything else, silence included.
-pub(crate) async fn get(port: u16, path: &str) -> Option<String> {
-    let request = async {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
-        // Version 1.0: the answer ends where the connection does.
-        stream
-            .write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes())
-            .await
-            .ok()?;
-        let mut answer = String::new();
-        stream
-            .take(LONGEST_ANSWER)
-            .read_to_string(&mut answer)
-            .await
-            .ok()?;
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        (head.split(' ').nth(1) == Some("200")).then(|| body.to_owned())
+/// Status and body of a page; status 0 if what answers does not speak HTTP.
+pub(crate) async fn get(port: u16, path: &str) -> std::io::Result<(u16, String)> {
+    let ask = async {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        // Version 1.0 answers come in one piece, and end where the connection does.
+        let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = Vec::new();
+        stream.take(LONGEST_ANSWER).read_to_end(&mut answer).await?;
+        Ok::<_, std::io::Error>(String::from_utf8_lossy(&answer).into_owned())
     };
-    tokio::time::timeout(ANSWER_WITHIN, request).await.ok().flatten()
+    let answer = tokio::time::timeout(ANSWER_WITHIN, ask).await??;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap_or(0);
+    Ok((status, body.to_owned()))
 }
 
-/// The same as JSON; `null` if there is none.
+/// Whether a page answers 200.
+pub(crate) async fn is_ok(port: u16, path: &str) -> bool {
+    get(port, path).await.is_ok_and(|(status, _)| status == 200)
+}
+
+/// A page of JSON; `null` if there is none.
 pub(crate) async fn get_json(port: u16, path: &str) -> Value {
-    get(port, path)
-        .await
-        .and_then(|body| serde_json::from_str(&body).ok())
-        .unwrap_or_default()
+    let (_, body) = get(port, path).await.unwrap_or_default();
+    serde_json::from_str(&body).unwrap_or_default()
 }

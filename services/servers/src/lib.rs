@@ -8,6 +8,7 @@ mod error;
 mod fleet;
 mod folder;
 mod http;
+mod log;
 mod nats;
 mod port;
 mod postgres;

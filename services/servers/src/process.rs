@@ -5,8 +5,6 @@
 //! of our own that starts them all and lives as long as the process.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -19,6 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::ServerError;
+use crate::log;
 use crate::tools::Tools;
 
 /// How long a server may take until it answers; a database that repairs itself after a power cut needs some.
@@ -27,10 +26,6 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 const READY_POLL: Duration = Duration::from_millis(10);
 /// How long a killed process and its children may take to disappear.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
-/// A log longer than this many bytes is set aside as `.log.1` at the next start.
-const LOG_KEPT: u64 = 8 << 20;
-/// Lines of the log that an error shows.
-const LAST_LINES: usize = 8;
 
 /// The user that a server runs as, when it must not be root.
 #[derive(Debug, Clone, Copy)]
@@ -89,16 +84,16 @@ pub(crate) struct Process {
 impl Process {
     /// Starts it; whether it answers is for [`Process::ready`] to say.
     pub(crate) async fn start(tools: &Tools, launch: Launch) -> Result<Self, ServerError> {
-        let log = open_log(&launch.log)?;
-        let errors = log.try_clone().map_err(ServerError::folder(&launch.log))?;
+        let output = log::open(&launch.log)?;
+        let errors = output.try_clone().map_err(ServerError::folder(&launch.log))?;
         let mut command = command(tools, &launch)?;
-        command.stdout(log).stderr(errors);
+        command.stdout(output).stderr(errors);
 
         let (orders, order) = mpsc::channel(8);
         let (exit_sender, exit) = watch::channel(None);
         let (gone_sender, gone) = std::sync::mpsc::sync_channel(1);
         let (started_sender, started) = oneshot::channel();
-        let (server, log) = (launch.server, launch.log.clone());
+        let (server, log_file) = (launch.server, launch.log.clone());
         supervisor().spawn(async move {
             let child = match command.spawn() {
                 Ok(child) => child,
@@ -109,7 +104,7 @@ impl Process {
                 return; // Whoever started it is gone: dropping the child kills it.
             }
             let (status, asked) = supervise(child, order).await;
-            let last_words = last_words(&log);
+            let last_words = log::last_words(&log_file);
             let exit = Exit {
                 server,
                 status: status.to_string(),
@@ -156,7 +151,7 @@ impl Process {
         tokio::select! {
             exit = self.exited() => Err(ServerError::Exited(exit)),
             answer = tokio::time::timeout(READY_WITHIN, answering) => answer.unwrap_or_else(|_| {
-                let last_words = last_words(&log);
+                let last_words = log::last_words(&log);
                 Err(ServerError::NotReady { server, after: READY_WITHIN, log, last_words })
             }),
         }
@@ -356,40 +351,8 @@ pub(crate) async fn run(tools: &Tools, launch: Launch) -> Result<String, ServerE
             .to_string_lossy()
             .into_owned(),
         status: output.status.to_string(),
-        output: indented_tail(&String::from_utf8_lossy(&printed)),
+        output: log::indented_tail(&String::from_utf8_lossy(&printed)),
     })
-}
-
-fn open_log(path: &Path) -> Result<File, ServerError> {
-    let open = || {
-        if std::fs::metadata(path).is_ok_and(|file| file.len() > LOG_KEPT) {
-            std::fs::rename(path, path.with_extension("log.1"))?;
-        }
-        OpenOptions::new().append(true).create(true).open(path)
-    };
-    open().map_err(ServerError::folder(path))
-}
-
-/// The end of a log, for an error message: empty if there is none.
-fn last_words(log: &Path) -> String {
-    const TAIL: u64 = 4096;
-    let read = || {
-        let mut file = File::open(log)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map(|_| bytes)
-    };
-    read()
-        .map(|bytes: Vec<u8>| indented_tail(&String::from_utf8_lossy(&bytes)))
-        .unwrap_or_default()
-}
-
-fn indented_tail(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    lines[lines.len().saturating_sub(LAST_LINES)..]
-        .iter()
-        .fold(String::new(), |text, line| text + "\n    " + line)
 }
 
 #[cfg(test)]

@@ -4,13 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use crate::error::ServerError;
 use crate::process::{Launch, Process};
 use crate::tools::Tools;
-use crate::{delegate_to_process, folder, port};
+use crate::{delegate_to_process, folder, http, port};
 
 /// Longer than a role drains by default.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
@@ -71,7 +69,7 @@ impl Role {
 
     /// One page of its health listener, `/readyz` or `/metrics`: status and body.
     pub async fn ops(&self, path: &str) -> std::io::Result<(u16, String)> {
-        get(self.ops_port, path).await
+        http::get(self.ops_port, path).await
     }
 }
 
@@ -98,31 +96,7 @@ async fn launch(tools: &Tools, options: &RoleOptions, ops_port: u16) -> Result<P
     };
     let process = Process::start(tools, launch).await?;
     process
-        .ready(async || {
-            Ok(get(ops_port, "/readyz")
-                .await
-                .is_ok_and(|(status, _)| status == 200))
-        })
+        .ready(async || Ok(http::is_ok(ops_port, "/readyz").await))
         .await?;
     Ok(process)
-}
-
-/// The least of HTTP that asks our own health listener.
-async fn get(port: u16, path: &str) -> std::io::Result<(u16, String)> {
-    let ask = async {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await?;
-        Ok::<_, std::io::Error>(String::from_utf8_lossy(&answer).into_owned())
-    };
-    let answer = tokio::time::timeout(Duration::from_secs(2), ask).await??;
-    let status = answer
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok())
-        .unwrap_or(0);
-    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    Ok((status, body.to_owned()))
 }

@@ -200,7 +200,7 @@ async fn launch(tools: &Tools, dir: &Path, ports: Ports, secret: &str) -> Result
 /// The gateway answers before the volumes are known, and reads would fail until they are.
 async fn answers(ports: Ports, pid: u32) -> Result<bool, ServerError> {
     let port = ports.s3;
-    if http::get(port, "/healthz").await.is_none() {
+    if !http::is_ok(port, "/healthz").await {
         return Ok(false);
     }
     if port::owner(port).is_some_and(|owner| owner.pid != pid) {
