@@ -44,12 +44,14 @@ pub struct Conversation {
     pub sent: Vec<(Uuid, String)>,
     /// Answers.
     pub acked: Vec<Message>,
-    /// Messages in the order shown.
+    /// Messages in the order shown; those that came from the history have no command.
     pub shown: Vec<Message>,
     /// Refusals that repeating cannot mend.
     pub refused: Vec<Value>,
     /// How often the connection had to be made again.
     pub reconnects: u32,
+    /// Why the last connection ended.
+    pub trouble: Option<String>,
     /// How often an event did not follow the last one and the gap was asked for.
     pub gaps: u32,
     /// Sequence of the last event seen of the room.
@@ -120,11 +122,12 @@ impl Mind {
         loop {
             let connected = Instant::now();
             // Whatever went wrong, the answer is the same: connect anew and go on where it was.
-            if self.connected().await.is_ok() {
-                return;
-            }
+            let Err(trouble) = self.connected().await else { return };
             self.put_back();
-            self.report.send_modify(|so_far| so_far.reconnects += 1);
+            self.report.send_modify(|so_far| {
+                so_far.reconnects += 1;
+                so_far.trouble = Some(trouble.to_string());
+            });
             if connected.elapsed() > LONGEST_PAUSE {
                 pause = SHORTEST_PAUSE;
             }

@@ -1,6 +1,6 @@
 //! A platform for one test, and people on it.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -77,11 +77,10 @@ impl Platform {
         (people.try_into().unwrap(), space, room)
     }
 
-    /// What the log holds of a room, read back through the platform's own commands is not evidence; this
-    /// reads the rows instead, straight from Postgres.
+    /// The messages of a room as Postgres has them, by sequence.
     pub(crate) async fn rows(&self, room: Uuid) -> Vec<Entry> {
         let statement = format!(
-            "SELECT json_build_object('seq', seq, 'message', id, 'command', command_id, 'body', body)::text \
+            "SELECT json_build_object('seq', seq, 'message', message, 'body', body)::text \
              FROM read.message WHERE room = '{room}' ORDER BY seq"
         );
         let lines = self.fleet.postgres.sql("veza", &statement).await.unwrap_or_else(|error| panic!("{error}"));
@@ -91,17 +90,26 @@ impl Platform {
 
 fn entry(room: Uuid, value: &Value) -> Entry {
     let id = |field: &str| value[field].as_str().unwrap().parse().unwrap();
+    // A row has no command: the message's id is derived from it, and checked in the log.
+    let (message, command) = (id("message"), Uuid::nil());
     Entry {
         seq: value["seq"].as_u64().unwrap(),
         room,
-        message: id("message"),
-        command: id("command"),
+        message,
+        command,
         body: value["body"].as_str().unwrap().to_owned(),
     }
 }
 
 /// Gathers what talkers of one room did and saw.
 pub(crate) fn history(room: Uuid, log: Vec<Entry>, rows: Vec<Entry>, talkers: &[(&str, Conversation)]) -> History {
+    let commands: HashMap<Uuid, Uuid> = log.iter().map(|entry| (entry.message, entry.command)).collect();
+    // Rows, and what a client loads from the history, carry no command.
+    let with_command = |entry: Entry| match commands.get(&entry.message) {
+        Some(&command) if entry.command.is_nil() => Entry { command, ..entry },
+        _ => entry,
+    };
+    let rows = rows.into_iter().map(with_command).collect();
     let mut history = History { log, rows, ..History::default() };
     for (name, talk) in talkers {
         assert_eq!(talk.refused, Vec::<Value>::new(), "{name} was refused");
@@ -116,7 +124,7 @@ pub(crate) fn history(room: Uuid, log: Vec<Entry>, rows: Vec<Entry>, talkers: &[
             command: shown.command,
             body: shown.body.clone(),
         });
-        history.views.insert((*name).to_owned(), shown.collect());
+        history.views.insert((*name).to_owned(), shown.map(with_command).collect());
     }
     history
 }
@@ -130,8 +138,8 @@ pub(crate) async fn settle(talkers: &mut [(&'static str, Talker)], messages: usi
         let talk = talker.conversation();
         assert!(
             settled,
-            "{name}: {} sent, {} acked, {} of {messages} shown, {} reconnects, last {}, refused {:?}",
-            talk.sent.len(), talk.acked.len(), talk.shown.len(), talk.reconnects, talk.last_seq, talk.refused
+            "{name}: {} sent, {} acked, {} of {messages} shown, {} reconnects, last {}, refused {:?}, {:?}",
+            talk.sent.len(), talk.acked.len(), talk.shown.len(), talk.reconnects, talk.last_seq, talk.refused, talk.trouble
         );
         all.push((*name, talk));
     }
