@@ -33,7 +33,10 @@ pub(crate) async fn start(rt: &Runtime, log: &EventLog, worker: &Arc<Worker>) ->
                 Live::Lagged => worker.forget(),
             }
         }
-        life.fail("feed", "ended early".into());
+        // At the end of a process the log's own tasks may be over first.
+        if !life.is_stopping() {
+            life.fail("feed", "ended early".into());
+        }
     });
     Ok(())
 }

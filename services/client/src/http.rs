@@ -34,7 +34,10 @@ struct Tokens {
 impl Api {
     /// The installation at `url`, `http://host:port`.
     pub fn new(url: &str) -> Self {
-        Self { http: reqwest::Client::new(), url: url.trim_end_matches('/').to_owned() }
+        Self {
+            http: reqwest::Client::new(),
+            url: url.trim_end_matches('/').to_owned(),
+        }
     }
 
     /// Registers somebody and signs them in; the address is made up from the handle.
@@ -57,7 +60,11 @@ impl Api {
         let body = json!({ "login": login, "password": password });
         let session = self.call(Method::POST, "/v1/sessions", None, Some(&body)).await?;
         let account = id_of(&session, "account")?;
-        Ok(Person { api: self.clone(), account, tokens: Arc::new(Mutex::new(tokens_of(&session)?)) })
+        Ok(Person {
+            api: self.clone(),
+            account,
+            tokens: Arc::new(Mutex::new(tokens_of(&session)?)),
+        })
     }
 
     /// One call: the body of the answer, `null` when it has none.
@@ -88,7 +95,11 @@ impl Api {
         if status.is_success() {
             return Ok(value);
         }
-        Err(ClientError::Refused { what: format!("{method} {path}"), status: status.as_u16(), problem: value })
+        Err(ClientError::Refused {
+            what: format!("{method} {path}"),
+            status: status.as_u16(),
+            problem: value,
+        })
     }
 }
 
@@ -99,12 +110,19 @@ impl Person {
     /// [`ClientError`].
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, ClientError> {
         let tokens = self.tokens();
-        match self.api.call(method.clone(), path, Some(&tokens.access), body).await {
+        match self
+            .api
+            .call(method.clone(), path, Some(&tokens.access), body)
+            .await
+        {
             Err(ClientError::Refused { status, .. }) if status == StatusCode::UNAUTHORIZED.as_u16() => {}
             answer => return answer,
         }
         let refresh = json!({ "refresh_token": tokens.refresh });
-        let session = self.api.call(Method::POST, "/v1/sessions/refresh", None, Some(&refresh)).await?;
+        let session = self
+            .api
+            .call(Method::POST, "/v1/sessions/refresh", None, Some(&refresh))
+            .await?;
         let fresh = tokens_of(&session)?;
         *self.tokens.lock().unwrap_or_else(PoisonError::into_inner) = fresh.clone();
         self.api.call(method, path, Some(&fresh.access), body).await
@@ -131,7 +149,9 @@ impl Person {
     /// # Errors
     /// [`ClientError`].
     pub async fn create_space(&self, name: &str) -> Result<Uuid, ClientError> {
-        let made = self.post("/v1/spaces", &json!({ "name": name, "preset": "open" })).await?;
+        let made = self
+            .post("/v1/spaces", &json!({ "name": name, "preset": "open" }))
+            .await?;
         id_of(&made, "id")
     }
 
@@ -141,7 +161,10 @@ impl Person {
     /// [`ClientError`].
     pub async fn create_room(&self, space: Uuid, name: &str) -> Result<Uuid, ClientError> {
         let body = json!({ "name": name, "kind": "text" });
-        id_of(&self.post(&format!("/v1/spaces/{space}/rooms"), &body).await?, "id")
+        id_of(
+            &self.post(&format!("/v1/spaces/{space}/rooms"), &body).await?,
+            "id",
+        )
     }
 
     /// Makes an invitation and gives its code.
@@ -149,7 +172,9 @@ impl Person {
     /// # Errors
     /// [`ClientError`].
     pub async fn invite(&self, space: Uuid) -> Result<String, ClientError> {
-        let made = self.post(&format!("/v1/spaces/{space}/invites"), &json!({})).await?;
+        let made = self
+            .post(&format!("/v1/spaces/{space}/invites"), &json!({}))
+            .await?;
         text_of(&made, "code")
     }
 
@@ -158,7 +183,9 @@ impl Person {
     /// # Errors
     /// [`ClientError`].
     pub async fn accept(&self, code: &str) -> Result<(), ClientError> {
-        self.post(&format!("/v1/invites/{code}/accept"), &json!({})).await.map(drop)
+        self.post(&format!("/v1/invites/{code}/accept"), &json!({}))
+            .await
+            .map(drop)
     }
 
     /// A single-use ticket for the WebSocket.
@@ -185,7 +212,10 @@ impl Person {
 }
 
 fn tokens_of(session: &Value) -> Result<Tokens, ClientError> {
-    Ok(Tokens { access: text_of(session, "access_token")?, refresh: text_of(session, "refresh_token")? })
+    Ok(Tokens {
+        access: text_of(session, "access_token")?,
+        refresh: text_of(session, "refresh_token")?,
+    })
 }
 
 fn text_of(value: &Value, field: &str) -> Result<String, ClientError> {
@@ -195,5 +225,6 @@ fn text_of(value: &Value, field: &str) -> Result<String, ClientError> {
 
 fn id_of(value: &Value, field: &str) -> Result<Uuid, ClientError> {
     let text = text_of(value, field)?;
-    text.parse().map_err(|_| ClientError::Unexpected(format!("`{field}` is no id")))
+    text.parse()
+        .map_err(|_| ClientError::Unexpected(format!("`{field}` is no id")))
 }

@@ -30,7 +30,9 @@ impl Socket {
     pub async fn connect(person: &Person, resume: &Value) -> Result<Self, ClientError> {
         let ticket = person.ticket().await?;
         let mut socket = Self::open(&person.realtime_url()).await?;
-        socket.send(&json!({ "t": "hello", "ticket": ticket, "resume": resume })).await?;
+        socket
+            .send(&json!({ "t": "hello", "ticket": ticket, "resume": resume }))
+            .await?;
         socket.wait_for("ready").await?;
         Ok(socket)
     }
@@ -52,9 +54,12 @@ impl Socket {
     /// [`ClientError`].
     pub async fn watch(&mut self, room: Uuid) -> Result<u64, ClientError> {
         let id = self.fresh_id();
-        self.send(&json!({ "t": "watch", "id": id, "rooms": { room.to_string(): "full" } })).await?;
+        self.send(&json!({ "t": "watch", "id": id, "rooms": { room.to_string(): "full" } }))
+            .await?;
         let ok = self.wait_for("ok").await?;
-        ok["heads"][room.to_string()].as_u64().ok_or_else(|| ClientError::Unexpected(ok.to_string()))
+        ok["heads"][room.to_string()]
+            .as_u64()
+            .ok_or_else(|| ClientError::Unexpected(ok.to_string()))
     }
 
     /// The next frame of this kind; others are passed over, an error ends it.

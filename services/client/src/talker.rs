@@ -74,12 +74,26 @@ impl Drop for Talker {
 
 impl Talker {
     /// Enters `room`, from its first message on.
-    #[expect(clippy::disallowed_methods, reason = "a client has no lifecycle of the platform")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a client has no lifecycle of the platform"
+    )]
     pub fn start(person: Person, room: Uuid) -> Self {
         let (say, words) = mpsc::channel(QUEUE);
         let (report, conversation) = watch::channel(Conversation::default());
-        let mind = Mind { person, room, words, report, waiting: VecDeque::new(), flying: BTreeMap::new() };
-        Self { say, conversation, task: tokio::spawn(mind.live()) }
+        let mind = Mind {
+            person,
+            room,
+            words,
+            report,
+            waiting: VecDeque::new(),
+            flying: BTreeMap::new(),
+        };
+        Self {
+            say,
+            conversation,
+            task: tokio::spawn(mind.live()),
+        }
     }
 
     /// Says something; waits only while very much is unsaid.
@@ -95,7 +109,9 @@ impl Talker {
 
     /// Waits until `enough` says so; `false` when it did not `within` the given time.
     pub async fn until(&mut self, within: Duration, enough: impl FnMut(&Conversation) -> bool) -> bool {
-        tokio::time::timeout(within, self.conversation.wait_for(enough)).await.is_ok_and(|found| found.is_ok())
+        tokio::time::timeout(within, self.conversation.wait_for(enough))
+            .await
+            .is_ok_and(|found| found.is_ok())
     }
 }
 
@@ -122,7 +138,9 @@ impl Mind {
         loop {
             let connected = Instant::now();
             // Whatever went wrong, the answer is the same: connect anew and go on where it was.
-            let Err(trouble) = self.connected().await else { return };
+            let Err(trouble) = self.connected().await else {
+                return;
+            };
             self.put_back();
             self.report.send_modify(|so_far| {
                 so_far.reconnects += 1;
@@ -162,8 +180,12 @@ impl Mind {
     }
 
     fn think(&mut self, body: String) {
-        let words = Words { command: new_id(), body };
-        self.report.send_modify(|so_far| so_far.sent.push((words.command, words.body.clone())));
+        let words = Words {
+            command: new_id(),
+            body,
+        };
+        self.report
+            .send_modify(|so_far| so_far.sent.push((words.command, words.body.clone())));
         self.waiting.push_back(words);
     }
 
@@ -197,7 +219,9 @@ impl Mind {
     }
 
     fn acked(&mut self, frame: &Value) {
-        let Some(words) = frame["id"].as_u64().and_then(|id| self.flying.remove(&id)) else { return };
+        let Some(words) = frame["id"].as_u64().and_then(|id| self.flying.remove(&id)) else {
+            return;
+        };
         if let Some(message) = message_of(frame, words.command, String::new()) {
             self.report.send_modify(|so_far| so_far.acked.push(message));
         }
@@ -224,7 +248,10 @@ impl Mind {
 
     /// A message is shown when it is one, and when it is not older than what is shown already.
     fn show(&mut self, event: &Value) {
-        let command = event["command_id"].as_str().and_then(|id| id.parse().ok()).unwrap_or_default();
+        let command = event["command_id"]
+            .as_str()
+            .and_then(|id| id.parse().ok())
+            .unwrap_or_default();
         let body = event["data"]["body"].as_str().unwrap_or_default().to_owned();
         if event["type"] != "room.message_posted.v1" || event["seq"].as_u64() <= Some(self.last_seq()) {
             return;
@@ -236,19 +263,26 @@ impl Mind {
 
     fn seen(&mut self, seq: Option<u64>) {
         if let Some(seq) = seq {
-            self.report.send_modify(|so_far| so_far.last_seq = so_far.last_seq.max(seq));
+            self.report
+                .send_modify(|so_far| so_far.last_seq = so_far.last_seq.max(seq));
         }
     }
 
     /// What cannot be filled in is loaded from the history.
     async fn snapshot(&mut self, head: Option<u64>) -> Result<(), ClientError> {
         loop {
-            let path = format!("/v1/rooms/{}/messages?after={}&limit={PAGE}", self.room, self.last_seq());
+            let path = format!(
+                "/v1/rooms/{}/messages?after={}&limit={PAGE}",
+                self.room,
+                self.last_seq()
+            );
             let page = self.person.get(&path).await?;
             let messages = page["items"].as_array().cloned().unwrap_or_default();
             for message in &messages {
                 let text = |field: &str| message[field].as_str().and_then(|id| id.parse().ok());
-                let (Some(id), Some(seq)) = (text("id"), message["seq"].as_u64()) else { continue };
+                let (Some(id), Some(seq)) = (text("id"), message["seq"].as_u64()) else {
+                    continue;
+                };
                 let shown = Message {
                     seq,
                     message: id,
@@ -276,7 +310,8 @@ impl Mind {
                 Err(ClientError::Frame(frame.clone()))
             }
             _ => {
-                self.report.send_modify(|so_far| so_far.refused.push(frame.clone()));
+                self.report
+                    .send_modify(|so_far| so_far.refused.push(frame.clone()));
                 Ok(())
             }
         }
@@ -284,6 +319,15 @@ impl Mind {
 }
 
 fn message_of(frame: &Value, command: Uuid, body: String) -> Option<Message> {
-    let message = frame["message"].as_str().or(frame["data"]["message"].as_str())?.parse().ok()?;
-    Some(Message { seq: frame["seq"].as_u64()?, message, command, body })
+    let message = frame["message"]
+        .as_str()
+        .or(frame["data"]["message"].as_str())?
+        .parse()
+        .ok()?;
+    Some(Message {
+        seq: frame["seq"].as_u64()?,
+        message,
+        command,
+        body,
+    })
 }

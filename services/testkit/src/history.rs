@@ -108,8 +108,9 @@ impl History {
                 found.insert(Violation::StoredTwice(entry.message));
             }
             last = entry.seq;
-            let as_sent =
-                sent.get(&entry.command).is_some_and(|sent| sent.room == entry.room && sent.body == entry.body);
+            let as_sent = sent
+                .get(&entry.command)
+                .is_some_and(|sent| sent.room == entry.room && sent.body == entry.body);
             if !as_sent {
                 found.insert(Violation::Invented(entry.message));
             }
@@ -119,8 +120,9 @@ impl History {
     fn check_acks(&self, found: &mut BTreeSet<Violation>) {
         let log: HashMap<Uuid, &Entry> = self.log.iter().map(|entry| (entry.message, entry)).collect();
         for ack in &self.acked {
-            let stored =
-                log.get(&ack.message).is_some_and(|entry| entry.seq == ack.seq && entry.command == ack.command);
+            let stored = log
+                .get(&ack.message)
+                .is_some_and(|entry| entry.seq == ack.seq && entry.command == ack.command);
             if !stored {
                 found.insert(Violation::AckedNotStored(ack.message));
             }
@@ -172,7 +174,10 @@ impl History {
             of_room.dedup();
             // With what is missing set aside, the rest must be the log's own order and content.
             let in_order = expected.iter().filter(|entry| seen.contains(&entry.message));
-            let wrong = of_room.iter().zip(in_order).find(|(shown, stored)| shown != stored);
+            let wrong = of_room
+                .iter()
+                .zip(in_order)
+                .find(|(shown, stored)| shown != stored);
             found.extend(wrong.map(|(shown, _)| named(Violation::ViewWrong, shown.message)));
         }
     }
@@ -201,12 +206,24 @@ mod tests {
         History {
             sent: log
                 .iter()
-                .map(|entry| Sent { command: entry.command, room: entry.room, body: entry.body.clone() })
-                .chain([Sent { command: id(999), room: id(1_000), body: "never answered".into() }])
+                .map(|entry| Sent {
+                    command: entry.command,
+                    room: entry.room,
+                    body: entry.body.clone(),
+                })
+                .chain([Sent {
+                    command: id(999),
+                    room: id(1_000),
+                    body: "never answered".into(),
+                }])
                 .collect(),
             acked: log
                 .iter()
-                .map(|entry| Acked { command: entry.command, message: entry.message, seq: entry.seq })
+                .map(|entry| Acked {
+                    command: entry.command,
+                    message: entry.message,
+                    seq: entry.seq,
+                })
                 .collect(),
             rows: log.clone(),
             views: [("ada".to_owned(), log.clone())].into(),
@@ -222,7 +239,11 @@ mod tests {
     #[test]
     fn an_ack_before_the_append_is_found() {
         let mut history = good();
-        history.acked.push(Acked { command: id(999), message: id(50), seq: 90 });
+        history.acked.push(Acked {
+            command: id(999),
+            message: id(50),
+            seq: 90,
+        });
         assert_eq!(history.violations(), [Violation::AckedNotStored(id(50))]);
     }
 
@@ -237,7 +258,10 @@ mod tests {
     fn a_dropped_delivery_is_found() {
         let mut history = good();
         history.views.get_mut("ada").unwrap().remove(3);
-        assert_eq!(history.violations(), [Violation::ViewMissing("ada".into(), id(4))]);
+        assert_eq!(
+            history.violations(),
+            [Violation::ViewMissing("ada".into(), id(4))]
+        );
     }
 
     #[test]
@@ -258,7 +282,11 @@ mod tests {
     #[test]
     fn a_message_stored_twice_is_found() {
         let mut history = good();
-        let twice = Entry { seq: 99, message: id(70), ..entry(8) };
+        let twice = Entry {
+            seq: 99,
+            message: id(70),
+            ..entry(8)
+        };
         history.log.push(twice.clone());
         history.rows.push(twice.clone());
         history.views.get_mut("ada").unwrap().push(twice);

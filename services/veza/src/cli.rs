@@ -12,7 +12,13 @@ pub(crate) struct Cli {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Folder of a local platform: its data, keys and settings.
-    #[arg(long, global = true, value_name = "DIR", default_value = ".veza/data", env = "VEZA_DATA_DIR")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = ".veza/data",
+        env = "VEZA_DATA_DIR"
+    )]
     pub(crate) data_dir: PathBuf,
     /// Print one JSON document instead of text for people.
     #[arg(long, global = true)]

@@ -14,7 +14,10 @@ pub(crate) struct Console {
 
 impl Console {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json, terminal: std::io::stderr().is_terminal() }
+        Self {
+            json,
+            terminal: std::io::stderr().is_terminal(),
+        }
     }
 
     /// Begins a step that takes a while; a moving line on a terminal, one plain line at its end elsewhere.
@@ -25,7 +28,11 @@ impl Console {
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });
-        Step { what, bar, started: std::time::Instant::now() }
+        Step {
+            what,
+            bar,
+            started: std::time::Instant::now(),
+        }
     }
 
     /// A bar over `length` things.
@@ -48,7 +55,10 @@ impl Console {
     #[expect(clippy::print_stdout, reason = "this is where commands speak")]
     pub(crate) fn result<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) {
         if self.json {
-            println!("{}", serde_json::to_string_pretty(value).expect("results are plain data"));
+            println!(
+                "{}",
+                serde_json::to_string_pretty(value).expect("results are plain data")
+            );
         } else {
             println!("{}", text(value).trim_end());
         }
@@ -69,7 +79,11 @@ impl Step {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        eprintln!("  ✓ {} ({:.1} s)", self.what, self.started.elapsed().as_secs_f64());
+        eprintln!(
+            "  ✓ {} ({:.1} s)",
+            self.what,
+            self.started.elapsed().as_secs_f64()
+        );
     }
 }
 
@@ -83,7 +97,11 @@ impl Drop for Step {
 
 /// Rows of two columns, the first as wide as its widest cell.
 pub(crate) fn table<K: AsRef<str>, V: Display>(rows: &[(K, V)]) -> String {
-    let width = rows.iter().map(|(key, _)| key.as_ref().chars().count()).max().unwrap_or(0);
+    let width = rows
+        .iter()
+        .map(|(key, _)| key.as_ref().chars().count())
+        .max()
+        .unwrap_or(0);
     rows.iter().fold(String::new(), |text, (key, value)| {
         let pad = width - key.as_ref().chars().count();
         text + &format!("  {}{}  {value}\n", key.as_ref(), " ".repeat(pad))

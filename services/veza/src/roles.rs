@@ -27,7 +27,11 @@ pub(crate) fn checked(config: Config) -> anyhow::Result<Config> {
         .filter(|finding| finding.severity == Severity::Error)
         .map(|finding| format!("\n  {finding}"))
         .collect();
-    anyhow::ensure!(faults.is_empty(), "the settings cannot be used:{}", faults.concat());
+    anyhow::ensure!(
+        faults.is_empty(),
+        "the settings cannot be used:{}",
+        faults.concat()
+    );
     Ok(config)
 }
 
@@ -40,11 +44,16 @@ where
     let telemetry = telemetry::init(&config.telemetry, name)?;
     let drain = Duration::from_millis(config.lifecycle.drain_timeout_ms);
     let runtime = Runtime::new(config);
-    runtime.lifecycle.listen_for_signals().context("listening for signals")?;
-    let ops = runtime
-        .serve_ops()
-        .await
-        .with_context(|| format!("listening on telemetry.ops_listen, {}", runtime.config.telemetry.ops_listen))?;
+    runtime
+        .lifecycle
+        .listen_for_signals()
+        .context("listening for signals")?;
+    let ops = runtime.serve_ops().await.with_context(|| {
+        format!(
+            "listening on telemetry.ops_listen, {}",
+            runtime.config.telemetry.ops_listen
+        )
+    })?;
     tracing::info!(role = name, ops.address = %ops, "starting");
     runtime.run_role(name, role);
     runtime.lifecycle.soft.cancelled().await;

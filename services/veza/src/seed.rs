@@ -68,39 +68,71 @@ pub(crate) async fn demo(bus: &Bus, console: &Console) -> anyhow::Result<()> {
         .try_for_each(|()| async { Ok(()) })
         .await?;
     bar.finish_and_clear();
-    console.say(format_args!("  demo: sign in as ada, grace or linus with {}", password.expose()));
+    console.say(format_args!(
+        "  demo: sign in as ada, grace or linus with {}",
+        password.expose()
+    ));
     Ok(())
 }
 
 fn caller(account: AccountId) -> Caller {
-    Caller { command: CommandId::new(ambient::new_uuid()), account: Some(account), session: None }
+    Caller {
+        command: CommandId::new(ambient::new_uuid()),
+        account: Some(account),
+        session: None,
+    }
 }
 
 async fn register(bus: &Bus, handle: &str, name: &str, password: &Sensitive) -> Result<AccountId, Problem> {
-    let nobody = Caller { command: CommandId::new(ambient::new_uuid()), account: None, session: None };
+    let nobody = Caller {
+        command: CommandId::new(ambient::new_uuid()),
+        account: None,
+        session: None,
+    };
     let command = Register {
         handle: handle.to_owned(),
         email: format!("{handle}@example.org"),
         password: password.clone(),
         display_name: Some(name.to_owned()),
     };
-    bus.accounts(&nobody, &command).await.map(|registered| registered.account)
+    bus.accounts(&nobody, &command)
+        .await
+        .map(|registered| registered.account)
 }
 
 async fn shared_rooms(bus: &Bus, people: &[AccountId]) -> anyhow::Result<(SpaceId, Vec<RoomId>)> {
     let (&owner, others) = people.split_first().context("a demo has people")?;
     let by = caller(owner);
     let space = by.command.derive(owner.uuid(), "space");
-    bus.chat(&by, &CreateSpace { space, name: "Demo".to_owned(), preset: Preset::Open }).await?;
+    bus.chat(
+        &by,
+        &CreateSpace {
+            space,
+            name: "Demo".to_owned(),
+            preset: Preset::Open,
+        },
+    )
+    .await?;
     let mut rooms = Vec::new();
     for name in ROOMS {
-        let command = CreateRoom { space, name: name.to_owned(), kind: RoomKind::Text };
+        let command = CreateRoom {
+            space,
+            name: name.to_owned(),
+            kind: RoomKind::Text,
+        };
         rooms.push(bus.chat(&caller(owner), &command).await?.room);
     }
-    let invite = CreateInvite { space, max_uses: None, expires_at: None };
+    let invite = CreateInvite {
+        space,
+        max_uses: None,
+        expires_at: None,
+    };
     let code = invite_code::decode(&bus.chat(&caller(owner), &invite).await?.code)?;
     for &person in others {
-        let command = AcceptInvite { space, digest: code.digest.clone() };
+        let command = AcceptInvite {
+            space,
+            digest: code.digest.clone(),
+        };
         bus.chat(&caller(person), &command).await?;
     }
     Ok((space, rooms))

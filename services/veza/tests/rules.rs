@@ -14,12 +14,32 @@ const MAY_SEE: &[(&str, &[&str])] = &[
     ("veza-readmodel", &["veza-events"]),
     ("veza-accounts", &["veza-events", "veza-domain", "veza-platform"]),
     ("veza-chat", &["veza-events", "veza-domain", "veza-platform"]),
-    ("veza-projector", &["veza-events", "veza-platform", "veza-readmodel", "veza-migrations"]),
-    ("veza-gateway", &["veza-events", "veza-platform", "veza-readmodel"]),
+    (
+        "veza-projector",
+        &[
+            "veza-events",
+            "veza-platform",
+            "veza-readmodel",
+            "veza-migrations",
+        ],
+    ),
+    (
+        "veza-gateway",
+        &["veza-events", "veza-platform", "veza-readmodel"],
+    ),
     ("veza-migrations", &[]),
     ("veza-servers", &[]),
     ("veza-client", &[]),
-    ("veza-testkit", &["veza-events", "veza-platform", "veza-servers", "veza-migrations", "veza-client"]),
+    (
+        "veza-testkit",
+        &[
+            "veza-events",
+            "veza-platform",
+            "veza-servers",
+            "veza-migrations",
+            "veza-client",
+        ],
+    ),
 ];
 
 fn metadata() -> Value {
@@ -28,15 +48,24 @@ fn metadata() -> Value {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// Normal dependencies; tests may see more.
 fn ours(package: &Value) -> BTreeSet<&str> {
     let dependencies = package["dependencies"].as_array().unwrap();
-    let normal = dependencies.iter().filter(|dependency| dependency["kind"].is_null());
-    normal.map(|dependency| dependency["name"].as_str().unwrap()).filter(|name| name.starts_with("veza")).collect()
+    let normal = dependencies
+        .iter()
+        .filter(|dependency| dependency["kind"].is_null());
+    normal
+        .map(|dependency| dependency["name"].as_str().unwrap())
+        .filter(|name| name.starts_with("veza"))
+        .collect()
 }
 
 #[test]
@@ -48,10 +77,15 @@ fn crates_see_only_what_they_may() {
             continue;
         }
         let rule = MAY_SEE.iter().find(|(known, _)| *known == name);
-        let (_, allowed) = rule.unwrap_or_else(|| panic!("{name} has no rule; add it here and to ARCHITECTURE.md"));
+        let (_, allowed) =
+            rule.unwrap_or_else(|| panic!("{name} has no rule; add it here and to ARCHITECTURE.md"));
         let seen = ours(package);
         let allowed: BTreeSet<&str> = allowed.iter().copied().collect();
-        assert!(seen.is_subset(&allowed), "{name} sees {:?}", seen.difference(&allowed));
+        assert!(
+            seen.is_subset(&allowed),
+            "{name} sees {:?}",
+            seen.difference(&allowed)
+        );
     }
 }
 
@@ -87,6 +121,10 @@ fn only_the_event_log_publishes_events() {
         let inside = file.components().any(|part| part.as_os_str() == "event_log");
         let bench = file.components().any(|part| part.as_os_str() == "bench");
         let publishes = text.contains("jetstream::new") || text.contains("Nats-Expected-Last");
-        assert!(inside || bench || !publishes, "{} goes past the event log", file.display());
+        assert!(
+            inside || bench || !publishes,
+            "{} goes past the event log",
+            file.display()
+        );
     }
 }

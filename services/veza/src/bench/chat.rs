@@ -56,7 +56,12 @@ pub(super) async fn run(args: &ChatArgs, console: &Console) -> anyhow::Result<Ou
     let step = console.step("reference: raw JetStream");
     let mut raw = raw_appends(&fleet, args).await?;
     step.done();
-    let bench = Bench { args, fleet: &fleet, people: &people, space };
+    let bench = Bench {
+        args,
+        fleet: &fleet,
+        people: &people,
+        space,
+    };
     let step = console.step("latency");
     bench.latency(&mut raw, &mut outcome).await?;
     step.done();
@@ -71,11 +76,17 @@ pub(super) async fn run(args: &ChatArgs, console: &Console) -> anyhow::Result<Ou
 
 /// Publishes to a stream of the same settings at the same rate, without anything of ours.
 async fn raw_appends(fleet: &Fleet, args: &ChatArgs) -> anyhow::Result<Times> {
-    let FleetNats::Single(nats) = &fleet.nats else { anyhow::bail!("the bench runs on one node") };
+    let FleetNats::Single(nats) = &fleet.nats else {
+        anyhow::bail!("the bench runs on one node")
+    };
     let client = async_nats::connect(nats.url()).await?;
     let jetstream = async_nats::jetstream::new(client);
     let name = "BENCH_RAW".to_owned();
-    let config = async_nats::jetstream::stream::Config { name, subjects: vec!["raw.>".to_owned()], ..Default::default() };
+    let config = async_nats::jetstream::stream::Config {
+        name,
+        subjects: vec!["raw.>".to_owned()],
+        ..Default::default()
+    };
     jetstream.create_stream(config).await?;
     let payload = bytes::Bytes::from(vec![b'x'; 400]);
     let mut times = Times::default();
@@ -87,7 +98,10 @@ async fn raw_appends(fleet: &Fleet, args: &ChatArgs) -> anyhow::Result<Times> {
         ticks.tick().await;
         let started = Instant::now();
         number += 1;
-        jetstream.publish(format!("raw.{}", number % args.rooms), payload.clone()).await?.await?;
+        jetstream
+            .publish(format!("raw.{}", number % args.rooms), payload.clone())
+            .await?
+            .await?;
         times.add(started.elapsed());
     }
     jetstream.delete_stream("BENCH_RAW").await?;
@@ -116,9 +130,12 @@ impl Bench<'_> {
         deliveries.extend(seen.delivery_ms.iter().copied());
         let reference = "raw JetStream publish";
         outcome.rows.extend([
-            Row::new("send→ack p50", acks.quantile(0.5), "ms", "≤ 2 ms").against(reference, raw.quantile(0.5)),
-            Row::new("send→ack p99", acks.quantile(0.99), "ms", "≤ 10 ms").against(reference, raw.quantile(0.99)),
-            Row::new("send→ack p99.9", acks.quantile(0.999), "ms", "").against(reference, raw.quantile(0.999)),
+            Row::new("send→ack p50", acks.quantile(0.5), "ms", "≤ 2 ms")
+                .against(reference, raw.quantile(0.5)),
+            Row::new("send→ack p99", acks.quantile(0.99), "ms", "≤ 10 ms")
+                .against(reference, raw.quantile(0.99)),
+            Row::new("send→ack p99.9", acks.quantile(0.999), "ms", "")
+                .against(reference, raw.quantile(0.999)),
             Row::new("send→delivery p50", deliveries.quantile(0.5), "ms", ""),
             Row::new("send→delivery p99", deliveries.quantile(0.99), "ms", ""),
         ]);
@@ -135,7 +152,9 @@ impl Bench<'_> {
         }
         let seen = self.load(sockets, self.args.seconds, 0).await?;
         let per_second = seen.acked as f64 / seen.sending_seconds;
-        outcome.rows.push(Row::new("acked messages in all", per_second, "/s", "≥ 5,000/s"));
+        outcome
+            .rows
+            .push(Row::new("acked messages in all", per_second, "/s", "≥ 5,000/s"));
         outcome.faults.extend(seen.faults);
         Ok(())
     }
@@ -150,7 +169,12 @@ impl Bench<'_> {
         let mut sender = self.socket(0, room, false, self.args.fan_out_rate, 64).await?;
         sender.messages = messages;
         sockets.push(sender);
-        let gateway = self.fleet.roles.iter().find(|role| role.name() == "gateway").context("a gateway runs")?;
+        let gateway = self
+            .fleet
+            .roles
+            .iter()
+            .find(|role| role.name() == "gateway")
+            .context("a gateway runs")?;
         let before = machine::cpu_seconds(gateway.pid()).context("the gateway runs")?;
         let seen = self.load(sockets, self.args.seconds + 1.0, messages).await?;
         let cpu = machine::cpu_seconds(gateway.pid()).context("the gateway still runs")? - before;
@@ -158,12 +182,20 @@ impl Bench<'_> {
         deliveries.extend(seen.delivery_ms.iter().copied());
         outcome.rows.extend([
             Row::new(
-                format!("deliveries per CPU-second of the gateway, 1 room × {}", self.args.members),
+                format!(
+                    "deliveries per CPU-second of the gateway, 1 room × {}",
+                    self.args.members
+                ),
                 seen.delivered as f64 / cpu,
                 "/s",
                 "≥ 100,000/s",
             ),
-            Row::new("send→delivery p99 in that room", deliveries.quantile(0.99), "ms", ""),
+            Row::new(
+                "send→delivery p99 in that room",
+                deliveries.quantile(0.99),
+                "ms",
+                "",
+            ),
         ]);
         outcome.faults.extend(seen.faults);
         Ok(())
@@ -172,18 +204,47 @@ impl Bench<'_> {
     async fn rooms(&self, name: &str, count: usize) -> anyhow::Result<Vec<Uuid>> {
         let mut rooms = Vec::with_capacity(count);
         for number in 0..count {
-            rooms.push(self.people[0].create_room(self.space, &format!("{name}-{number}")).await?);
+            rooms.push(
+                self.people[0]
+                    .create_room(self.space, &format!("{name}-{number}"))
+                    .await?,
+            );
         }
         Ok(rooms)
     }
 
-    async fn socket(&self, index: usize, room: Uuid, watch: bool, rate: f64, in_flight: usize) -> anyhow::Result<SocketPlan> {
+    async fn socket(
+        &self,
+        index: usize,
+        room: Uuid,
+        watch: bool,
+        rate: f64,
+        in_flight: usize,
+    ) -> anyhow::Result<SocketPlan> {
         let ticket = self.people[index % self.people.len()].ticket().await?;
-        Ok(SocketPlan { ticket, room, watch, rate, in_flight, messages: 0 })
+        Ok(SocketPlan {
+            ticket,
+            room,
+            watch,
+            rate,
+            in_flight,
+            messages: 0,
+        })
     }
 
-    async fn load(&self, sockets: Vec<SocketPlan>, seconds: f64, expected_per_room: u64) -> anyhow::Result<Seen> {
+    async fn load(
+        &self,
+        sockets: Vec<SocketPlan>,
+        seconds: f64,
+        expected_per_room: u64,
+    ) -> anyhow::Result<Seen> {
         let url = self.people[0].realtime_url();
-        load::spawn(&Plan { url, sockets, seconds, expected_per_room }).await
+        load::spawn(&Plan {
+            url,
+            sockets,
+            seconds,
+            expected_per_room,
+        })
+        .await
     }
 }

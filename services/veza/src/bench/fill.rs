@@ -2,7 +2,9 @@
 
 use futures::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
-use veza_events::{AccountId, CommandId, RoomId, Shards, SpaceId, Subject, room::MessagePosted, room::RoomEvent};
+use veza_events::{
+    AccountId, CommandId, RoomId, Shards, SpaceId, Subject, room::MessagePosted, room::RoomEvent,
+};
 use veza_platform::{
     ambient,
     config::Config,
@@ -23,7 +25,10 @@ const IN_FLIGHT: usize = 4;
 
 /// The settings that the roles of a fleet run with.
 pub(super) fn settings(fleet: &Fleet) -> anyhow::Result<Config> {
-    let env = fleet.env().iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
+    let env = fleet
+        .env()
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), value.clone()));
     Ok(Config::load(None, env)?)
 }
 
@@ -39,7 +44,10 @@ pub(super) async fn messages(
     let life = Lifecycle::new("bench");
     let client = veza_platform::nats::connect(&config.nats, "bench", &life.soft).await?;
     let log = EventLog::connect(client, LogOptions::new(&config.nats, &life));
-    let keys = Keyring::open(veza_platform::postgres::connect(&config.postgres, "bench").await?, &config.keys)?;
+    let keys = Keyring::open(
+        veza_platform::postgres::connect(&config.postgres, "bench").await?,
+        &config.keys,
+    )?;
     let ledger = Ledger::new(log, keys, "veza/bench");
     let space = SpaceId::new(space);
     let shard = Shards::new(u16::try_from(config.nats.shards)?).of(space);
@@ -76,7 +84,11 @@ async fn message(
     number: usize,
 ) -> anyhow::Result<Vec<veza_platform::event_log::Draft>> {
     let command = CommandId::new(ambient::new_uuid());
-    let caller = Caller { command, account: Some(author), session: None };
+    let caller = Caller {
+        command,
+        account: Some(author),
+        session: None,
+    };
     let post = Post {
         space,
         room,

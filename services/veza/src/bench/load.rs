@@ -1,10 +1,6 @@
 //! One process of load: sockets that watch, sockets that send, and a check of everything that arrives.
 
-use std::{
-    collections::BTreeMap,
-    io::Read,
-    time::Duration,
-};
+use std::{collections::BTreeMap, io::Read, time::Duration};
 
 use anyhow::Context;
 use futures::{SinkExt, StreamExt};
@@ -113,8 +109,16 @@ pub(super) async fn run() -> anyhow::Result<()> {
     let mut first_watchers = BTreeMap::new();
     let runs = sockets.into_iter().zip(&plan.sockets).map(|(stream, socket)| {
         let timed = socket.watch && first_watchers.insert(socket.room, ()).is_none();
-        Runner { plan: &plan, socket, ends, timed, seen: Seen::default(), sent: BTreeMap::new(), last_seq: 0 }
-            .run(stream)
+        Runner {
+            plan: &plan,
+            socket,
+            ends,
+            timed,
+            seen: Seen::default(),
+            sent: BTreeMap::new(),
+            last_seq: 0,
+        }
+        .run(stream)
     });
     let all = futures::future::join_all(runs).await;
     let total = all.into_iter().fold(Seen::default(), |mut total, seen| {
@@ -132,12 +136,22 @@ pub(super) async fn run() -> anyhow::Result<()> {
 
 async fn open(url: &str, plan: &SocketPlan) -> anyhow::Result<Stream> {
     let mut request = url.into_client_request()?;
-    request.headers_mut().insert("sec-websocket-protocol", "veza.v1.json".parse()?);
+    request
+        .headers_mut()
+        .insert("sec-websocket-protocol", "veza.v1.json".parse()?);
     let (mut stream, _) = connect_async(request).await?;
-    stream.send(Message::text(json!({ "t": "hello", "ticket": plan.ticket }).to_string())).await?;
+    stream
+        .send(Message::text(
+            json!({ "t": "hello", "ticket": plan.ticket }).to_string(),
+        ))
+        .await?;
     expect(&mut stream, "ready").await?;
     let level = if plan.watch { "full" } else { "badge" };
-    stream.send(Message::text(json!({ "t": "watch", "id": 0, "rooms": { plan.room.to_string(): level } }).to_string())).await?;
+    stream
+        .send(Message::text(
+            json!({ "t": "watch", "id": 0, "rooms": { plan.room.to_string(): level } }).to_string(),
+        ))
+        .await?;
     expect(&mut stream, "ok").await?;
     Ok(stream)
 }
@@ -169,7 +183,11 @@ struct Runner<'a> {
 impl Runner<'_> {
     async fn run(mut self, mut stream: Stream) -> Seen {
         let started = Instant::now();
-        let pace = if self.socket.rate > 0.0 { 1.0 / self.socket.rate } else { 3_600.0 };
+        let pace = if self.socket.rate > 0.0 {
+            1.0 / self.socket.rate
+        } else {
+            3_600.0
+        };
         let mut ticks = tokio::time::interval(Duration::from_secs_f64(pace));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
         let mut number = 0;
@@ -196,12 +214,20 @@ impl Runner<'_> {
                 () = &mut limit => break,
             }
         }
-        if self.socket.watch && self.plan.expected_per_room > 0 && self.seen.delivered != self.plan.expected_per_room {
-            let fault = format!("{} of {} deliveries", self.seen.delivered, self.plan.expected_per_room);
+        if self.socket.watch
+            && self.plan.expected_per_room > 0
+            && self.seen.delivered != self.plan.expected_per_room
+        {
+            let fault = format!(
+                "{} of {} deliveries",
+                self.seen.delivered, self.plan.expected_per_room
+            );
             self.seen.faults.push(fault);
         }
         if !self.sent.is_empty() {
-            self.seen.faults.push(format!("{} sends without an ack", self.sent.len()));
+            self.seen
+                .faults
+                .push(format!("{} sends without an ack", self.sent.len()));
         }
         self.seen
     }
@@ -241,7 +267,10 @@ impl Runner<'_> {
                 }
             }
             "event" => self.event(&frame),
-            "error" => self.seen.faults.push(format!("error {}", frame.code.unwrap_or("without a code"))),
+            "error" => self
+                .seen
+                .faults
+                .push(format!("error {}", frame.code.unwrap_or("without a code"))),
             "lag" | "reset" => self.seen.faults.push(format!("a watcher got `{}`", frame.t)),
             _ => {}
         }
@@ -250,14 +279,20 @@ impl Runner<'_> {
     fn event(&mut self, frame: &Frame<'_>) {
         let (seq, prev) = (frame.seq.unwrap_or(0), frame.prev.unwrap_or(0));
         if self.last_seq != 0 && prev != self.last_seq {
-            self.seen.faults.push(format!("event {seq} follows {prev}, but the last seen was {}", self.last_seq));
+            self.seen.faults.push(format!(
+                "event {seq} follows {prev}, but the last seen was {}",
+                self.last_seq
+            ));
         }
         self.last_seq = seq;
         self.seen.delivered += 1;
         if !self.timed {
             return;
         }
-        let sent = frame.data.as_ref().and_then(|data| data.body?.split(' ').next()?.parse::<i128>().ok());
+        let sent = frame
+            .data
+            .as_ref()
+            .and_then(|data| data.body?.split(' ').next()?.parse::<i128>().ok());
         if let Some(sent) = sent {
             let elapsed = ambient::now().unix_timestamp_nanos() - sent;
             let elapsed = Duration::from_nanos(u64::try_from(elapsed).unwrap_or(0));

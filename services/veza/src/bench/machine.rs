@@ -23,7 +23,8 @@ impl Machine {
             let line = text.lines().find_map(|line| line.strip_prefix(start))?;
             Some(line.trim_start_matches([' ', '\t', ':']).to_owned())
         };
-        let kibibytes = line("/proc/meminfo", "MemTotal:").and_then(|text| text.split(' ').next()?.parse::<u64>().ok());
+        let kibibytes =
+            line("/proc/meminfo", "MemTotal:").and_then(|text| text.split(' ').next()?.parse::<u64>().ok());
         Self {
             processor: line("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown processor".to_owned()),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
@@ -44,7 +45,14 @@ fn versions() -> Vec<String> {
     ];
     let version = |program: std::path::PathBuf| {
         let output = Command::new(program).arg("--version").output().ok()?;
-        Some(String::from_utf8_lossy(&output.stdout).lines().next()?.chars().take(40).collect())
+        Some(
+            String::from_utf8_lossy(&output.stdout)
+                .lines()
+                .next()?
+                .chars()
+                .take(40)
+                .collect(),
+        )
     };
     programs.into_iter().flatten().filter_map(version).collect()
 }

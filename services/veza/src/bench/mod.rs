@@ -61,11 +61,21 @@ struct Reference {
 
 impl Row {
     fn new(name: impl Into<String>, value: f64, unit: &'static str, aim: &'static str) -> Self {
-        Self { name: name.into(), value, unit, reference: None, aim }
+        Self {
+            name: name.into(),
+            value,
+            unit,
+            reference: None,
+            aim,
+        }
     }
 
     fn against(mut self, name: &'static str, value: f64) -> Self {
-        self.reference = Some(Reference { name, value, ratio: self.value / value });
+        self.reference = Some(Reference {
+            name,
+            value,
+            ratio: self.value / value,
+        });
         self
     }
 }
@@ -87,14 +97,34 @@ impl Report {
             .iter()
             .map(|row| {
                 let reference = row.reference.as_ref().map_or_else(String::new, |reference| {
-                    format!("  {:.2}× {} ({})", reference.ratio, reference.name, number(reference.value))
+                    format!(
+                        "  {:.2}× {} ({})",
+                        reference.ratio,
+                        reference.name,
+                        number(reference.value)
+                    )
                 });
-                let aim = if row.aim.is_empty() { String::new() } else { format!("  aim {}", row.aim) };
-                (row.name.clone(), format!("{:>9} {}{reference}{aim}", number(row.value), row.unit))
+                let aim = if row.aim.is_empty() {
+                    String::new()
+                } else {
+                    format!("  aim {}", row.aim)
+                };
+                (
+                    row.name.clone(),
+                    format!("{:>9} {}{reference}{aim}", number(row.value), row.unit),
+                )
             })
             .collect();
-        let faults = self.faults.iter().fold(String::new(), |text, fault| text + &format!("FAULT: {fault}\n"));
-        format!("{} on {}\n{}{faults}", self.bench, self.machine, console::table(&rows))
+        let faults = self
+            .faults
+            .iter()
+            .fold(String::new(), |text, fault| text + &format!("FAULT: {fault}\n"));
+        format!(
+            "{} on {}\n{}{faults}",
+            self.bench,
+            self.machine,
+            console::table(&rows)
+        )
     }
 }
 
@@ -123,9 +153,17 @@ pub(crate) async fn run(_cli: &Cli, args: &BenchArgs, console: &Console) -> anyh
         What::Start(args) => ("start", start::run(args, console).await?),
         What::Load => return load::run().await,
     };
-    let report = Report { bench, machine: machine::Machine::here(), rows: outcome.rows, faults: outcome.faults };
+    let report = Report {
+        bench,
+        machine: machine::Machine::here(),
+        rows: outcome.rows,
+        faults: outcome.faults,
+    };
     console.result(&report, Report::text);
-    anyhow::ensure!(report.faults.is_empty(), "the run was not correct, so its figures mean nothing");
+    anyhow::ensure!(
+        report.faults.is_empty(),
+        "the run was not correct, so its figures mean nothing"
+    );
     Ok(())
 }
 

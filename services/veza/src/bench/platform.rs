@@ -1,6 +1,9 @@
 //! The platform that a bench measures, with the limits per person out of the way.
 
-use std::{path::PathBuf, sync::atomic::{AtomicU32, Ordering}};
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use anyhow::Context;
 use uuid::Uuid;
@@ -64,7 +67,10 @@ pub(super) async fn people(url: &str, count: usize) -> anyhow::Result<(Vec<Perso
     let password = Uuid::to_string(&veza_platform::ambient::new_uuid());
     let mut people = Vec::with_capacity(count);
     for number in 0..count {
-        people.push(api.register(&format!("bench{number}"), "Bench", &password).await?);
+        people.push(
+            api.register(&format!("bench{number}"), "Bench", &password)
+                .await?,
+        );
     }
     let space = people[0].create_space("Bench").await?;
     let code = people[0].invite(space).await?;

@@ -68,15 +68,23 @@ pub(super) async fn run(args: &ProjectionArgs, console: &Console) -> anyhow::Res
     let rebuilt: Rebuilt = serde_json::from_str(&fleet.run(&["--json", "projection", "rebuild"]).await?)?;
     step.done();
     if count(&fleet).await? != rows {
-        outcome.faults.push(format!("{} rows after the rebuild, {rows} before", count(&fleet).await?));
+        outcome.faults.push(format!(
+            "{} rows after the rebuild, {rows} before",
+            count(&fleet).await?
+        ));
     }
     let step = console.step("reference: COPY");
     let copy = copy(&fleet).await?;
     step.done();
     let reference = rows as f64 / copy.as_secs_f64();
     outcome.rows.push(
-        Row::new(format!("rebuild, {} events", rebuilt.events), rebuilt.events_per_second, "/s", "≥ 20,000/s")
-            .against("COPY of the same rows into the same table", reference),
+        Row::new(
+            format!("rebuild, {} events", rebuilt.events),
+            rebuilt.events_per_second,
+            "/s",
+            "≥ 20,000/s",
+        )
+        .against("COPY of the same rows into the same table", reference),
     );
     Ok(outcome)
 }
@@ -107,7 +115,9 @@ async fn live(
     let shards = Shards::new(u16::try_from(config.nats.shards)?);
     let bus = Bus::new(client.clone(), shards, Duration::from_secs(10));
     let stream_name = format!("SPACES_{}", shards.of(space.into()));
-    let mut notices = client.subscribe(format!("notice.projection.{stream_name}")).await?;
+    let mut notices = client
+        .subscribe(format!("notice.projection.{stream_name}"))
+        .await?;
     client.flush().await?;
 
     let acked: Mutex<VecDeque<(u64, Instant)>> = Mutex::default();
@@ -123,7 +133,11 @@ async fn live(
         let (bus, acked) = (&bus, &acked);
         async move {
             let author = authors[number % authors.len()];
-            let caller = Caller { command: CommandId::new(ambient::new_uuid()), account: Some(author.into()), session: None };
+            let caller = Caller {
+                command: CommandId::new(ambient::new_uuid()),
+                account: Some(author.into()),
+                session: None,
+            };
             let post = Post {
                 space: space.into(),
                 room: rooms[number % rooms.len()].into(),
@@ -131,7 +145,10 @@ async fn live(
                 reply_to: None,
             };
             if let Ok(posted) = bus.chat(&caller, &post).await {
-                acked.lock().expect("nobody panics").push_back((posted.position.seq, Instant::now()));
+                acked
+                    .lock()
+                    .expect("nobody panics")
+                    .push_back((posted.position.seq, Instant::now()));
             }
         }
     });
@@ -162,18 +179,30 @@ async fn live(
         });
     }
     if times.len() < total {
-        outcome.faults.push(format!("{} of {total} messages were acked and read", times.len()));
+        outcome
+            .faults
+            .push(format!("{} of {total} messages were acked and read", times.len()));
     }
     outcome.rows.extend([
         Row::new("live: messages written", rate, "/s", ""),
         Row::new("live: from ack to readable p50", times.quantile(0.5), "ms", ""),
-        Row::new("live: from ack to readable p99", times.quantile(0.99), "ms", "≤ 100 ms"),
+        Row::new(
+            "live: from ack to readable p99",
+            times.quantile(0.99),
+            "ms",
+            "≤ 100 ms",
+        ),
     ]);
     Ok(())
 }
 
 async fn count(fleet: &Fleet) -> anyhow::Result<u64> {
-    Ok(fleet.postgres.sql("veza", "SELECT count(*) FROM read.message").await?.trim().parse()?)
+    Ok(fleet
+        .postgres
+        .sql("veza", "SELECT count(*) FROM read.message")
+        .await?
+        .trim()
+        .parse()?)
 }
 
 /// Waits until the live projector has read what was filled in, so that the rebuild runs alone.
@@ -196,10 +225,25 @@ async fn caught_up(fleet: &Fleet, outcome: &mut Outcome) -> anyhow::Result<()> {
 async fn copy(fleet: &Fleet) -> anyhow::Result<Duration> {
     let file = std::env::temp_dir().join(format!("veza-copy-{}", ambient::new_uuid()));
     let path = file.display();
-    fleet.postgres.sql("veza", &format!("COPY read.message TO '{path}' (FORMAT binary)")).await?;
-    fleet.postgres.sql("veza", "CREATE TABLE public.copied (LIKE read.message INCLUDING ALL)").await?;
+    fleet
+        .postgres
+        .sql("veza", &format!("COPY read.message TO '{path}' (FORMAT binary)"))
+        .await?;
+    fleet
+        .postgres
+        .sql(
+            "veza",
+            "CREATE TABLE public.copied (LIKE read.message INCLUDING ALL)",
+        )
+        .await?;
     let started = Instant::now();
-    fleet.postgres.sql("veza", &format!("COPY public.copied FROM '{path}' (FORMAT binary)")).await?;
+    fleet
+        .postgres
+        .sql(
+            "veza",
+            &format!("COPY public.copied FROM '{path}' (FORMAT binary)"),
+        )
+        .await?;
     let took = started.elapsed();
     fleet.postgres.sql("veza", "DROP TABLE public.copied").await?;
     std::fs::remove_file(&file)?;

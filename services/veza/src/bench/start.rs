@@ -28,7 +28,12 @@ pub(super) async fn run(args: &StartArgs, console: &Console) -> anyhow::Result<O
     let step = console.step("first `veza up`");
     let first = up(&folder.0.join("up")).await?;
     step.done();
-    outcome.rows.push(Row::new("veza up, empty folder", first.as_secs_f64(), "s", "≤ 8 s"));
+    outcome.rows.push(Row::new(
+        "veza up, empty folder",
+        first.as_secs_f64(),
+        "s",
+        "≤ 8 s",
+    ));
 
     let step = console.step("`veza up` again");
     let mut again = Times::default();
@@ -36,7 +41,12 @@ pub(super) async fn run(args: &StartArgs, console: &Console) -> anyhow::Result<O
         again.add(up(&folder.0.join("up")).await?);
     }
     step.done();
-    outcome.rows.push(Row::new("veza up, used folder, median", again.quantile(0.5) / 1_000.0, "s", "≤ 8 s"));
+    outcome.rows.push(Row::new(
+        "veza up, used folder, median",
+        again.quantile(0.5) / 1_000.0,
+        "s",
+        "≤ 8 s",
+    ));
 
     let step = console.step("each role");
     let mut fleet = platform::start(&folder, &["accounts", "chat", "projector", "gateway"]).await?;
@@ -49,7 +59,9 @@ pub(super) async fn run(args: &StartArgs, console: &Console) -> anyhow::Result<O
             times.add(started.elapsed());
         }
         let name = format!("{} to ready, median", role.name());
-        outcome.rows.push(Row::new(name, times.quantile(0.5), "ms", "≤ 300 ms"));
+        outcome
+            .rows
+            .push(Row::new(name, times.quantile(0.5), "ms", "≤ 300 ms"));
     }
     step.done();
     Ok(outcome)
@@ -63,16 +75,25 @@ async fn up(data: &Path) -> anyhow::Result<Duration> {
         .arg(veza_servers::free_port()?.to_string())
         .arg("--data-dir")
         .arg(data)
-        .env("VEZA__TELEMETRY__OPS_LISTEN", format!("127.0.0.1:{}", veza_servers::free_port()?))
+        .env(
+            "VEZA__TELEMETRY__OPS_LISTEN",
+            format!("127.0.0.1:{}", veza_servers::free_port()?),
+        )
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()?;
     let stdout = child.stdout.take().context("a piped child has an output")?;
     let mut lines = BufReader::new(stdout).lines();
-    lines.next_line().await?.context("`veza up` ended before it was ready")?;
+    lines
+        .next_line()
+        .await?
+        .context("`veza up` ended before it was ready")?;
     let took = started.elapsed();
-    let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed())).context("it runs")?;
+    let pid = child
+        .id()
+        .and_then(|id| Pid::from_raw(id.cast_signed()))
+        .context("it runs")?;
     kill_process(pid, Signal::TERM)?;
     let status = child.wait().await?;
     anyhow::ensure!(status.success(), "`veza up` did not stop well: {status}");

@@ -41,6 +41,9 @@ mod tests {
     fn quantiles_are_values_that_were_measured() {
         let mut times = Times::default();
         times.extend((1..=100).map(f64::from));
-        assert_eq!((times.quantile(0.5), times.quantile(0.99), times.quantile(1.0)), (50.0, 99.0, 100.0));
+        assert_eq!(
+            (times.quantile(0.5), times.quantile(0.99), times.quantile(1.0)),
+            (50.0, 99.0, 100.0)
+        );
     }
 }

@@ -6,7 +6,12 @@ use serde::Serialize;
 use veza_platform::config::{Config, Severity};
 use veza_servers::{Tools, port_owner};
 
-use crate::{cli::Cli, console::{self, Console}, roles, up::state};
+use crate::{
+    cli::Cli,
+    console::{self, Console},
+    roles,
+    up::state,
+};
 
 /// `veza up` wants at least this much free memory, bytes: Postgres, NATS, S3 and all roles take about 600 MB.
 const MEMORY: u64 = 1 << 30;
@@ -24,7 +29,11 @@ impl Finding {
             Ok(detail) => (true, detail),
             Err(detail) => (false, detail),
         };
-        Self { what: what.to_owned(), good, detail }
+        Self {
+            what: what.to_owned(),
+            good,
+            detail,
+        }
     }
 }
 
@@ -54,17 +63,26 @@ pub(crate) fn run(cli: &Cli, console: &Console) -> anyhow::Result<ExitCode> {
             .collect();
         console::table(&rows)
     });
-    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn tools() -> Vec<Finding> {
     let tools = Tools::find();
     let path = |found: Result<&Path, _>| {
-        found.map(|path| path.display().to_string()).map_err(|error: veza_servers::ServerError| error.to_string())
+        found
+            .map(|path| path.display().to_string())
+            .map_err(|error: veza_servers::ServerError| error.to_string())
     };
     vec![
         Finding::new("NATS", path(tools.nats_server())),
-        Finding::new("Postgres", path(tools.postgres().map(|install| install.bin.as_path()))),
+        Finding::new(
+            "Postgres",
+            path(tools.postgres().map(|install| install.bin.as_path())),
+        ),
         Finding::new("Redis", path(tools.redis_server())),
         Finding::new("S3", path(tools.weed())),
         Finding::new("setpriv", path(tools.setpriv())),
@@ -83,10 +101,20 @@ fn memory() -> Result<String, String> {
     let info = fs::read_to_string("/proc/meminfo").map_err(|error| error.to_string())?;
     let kibibytes = info
         .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok())
+        .find_map(|line| {
+            line.strip_prefix("MemAvailable:")?
+                .trim()
+                .strip_suffix(" kB")?
+                .parse::<u64>()
+                .ok()
+        })
         .ok_or("/proc/meminfo does not say")?;
     let text = format!("{} MiB available", kibibytes / 1024);
-    if kibibytes * 1024 < MEMORY { Err(format!("{text}; close something, 1 GiB is needed")) } else { Ok(text) }
+    if kibibytes * 1024 < MEMORY {
+        Err(format!("{text}; close something, 1 GiB is needed"))
+    } else {
+        Ok(text)
+    }
 }
 
 fn port(address: &str) -> Result<String, String> {
@@ -95,7 +123,9 @@ fn port(address: &str) -> Result<String, String> {
     };
     match port_owner(number) {
         None => Ok(format!("{address} is free")),
-        Some(owner) => Err(format!("{address} is taken by {owner}; stop it, or choose another port")),
+        Some(owner) => Err(format!(
+            "{address} is taken by {owner}; stop it, or choose another port"
+        )),
     }
 }
 

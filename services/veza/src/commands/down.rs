@@ -17,16 +17,22 @@ pub(crate) async fn run(cli: &Cli, console: &Console) -> anyhow::Result<()> {
         return Ok(());
     };
     let step = console.step("stopping");
-    let pid = i32::try_from(report.pid).ok().and_then(Pid::from_raw).context("up.json names no process")?;
+    let pid = i32::try_from(report.pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .context("up.json names no process")?;
     kill_process(pid, Signal::TERM).context("asking the platform to stop")?;
     let gone = async {
         while state::running(&cli.data_dir).is_some() {
             tokio::time::sleep(POLL).await;
         }
     };
-    tokio::time::timeout(PATIENCE, gone)
-        .await
-        .with_context(|| format!("process {pid} still runs; `kill -9 {pid}` ends it and all its servers", pid = report.pid))?;
+    tokio::time::timeout(PATIENCE, gone).await.with_context(|| {
+        format!(
+            "process {pid} still runs; `kill -9 {pid}` ends it and all its servers",
+            pid = report.pid
+        )
+    })?;
     step.done();
     Ok(())
 }

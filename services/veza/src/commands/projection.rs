@@ -22,15 +22,19 @@ pub(crate) async fn run(cli: &Cli, action: &ProjectionAction, console: &Console)
         ProjectionAction::Ls => list(&bench, console).await,
         ProjectionAction::Lag => lag(&bench, console).await,
         ProjectionAction::Rebuild { verify, park } => {
-            let options = RebuildOptions { park: *park, verify: *verify };
+            let options = RebuildOptions {
+                park: *park,
+                verify: *verify,
+            };
             rebuild(&bench, options, &runtime.config, console).await
         }
         ProjectionAction::SwitchBack => Ok(projection::switch_back(&bench).await?),
         ProjectionAction::Retry => {
             let retried = projection::retry(&bench).await?;
-            console.result(&json!({ "applied": retried.applied, "parked": retried.parked }), |_| {
-                format!("{} applied, {} still parked", retried.applied, retried.parked)
-            });
+            console.result(
+                &json!({ "applied": retried.applied, "parked": retried.parked }),
+                |_| format!("{} applied, {} still parked", retried.applied, retried.parked),
+            );
             Ok(())
         }
     }
@@ -42,8 +46,15 @@ async fn list(bench: &Workbench, console: &Console) -> anyhow::Result<()> {
         let rows: Vec<(&str, String)> = all
             .iter()
             .map(|status| {
-                let owner = if status.running { "running" } else { "nobody builds it" };
-                (status.stream.as_str(), format!("at {}, {} parked, {owner}", status.seq, status.parked))
+                let owner = if status.running {
+                    "running"
+                } else {
+                    "nobody builds it"
+                };
+                (
+                    status.stream.as_str(),
+                    format!("at {}, {} parked, {owner}", status.seq, status.parked),
+                )
             })
             .collect();
         console::table(&rows)
@@ -57,7 +68,10 @@ async fn lag(bench: &Workbench, console: &Console) -> anyhow::Result<()> {
         let rows: Vec<(&str, String)> = all
             .iter()
             .map(|lag| {
-                let text = format!("{} events, {} ms behind ({} of {})", lag.events, lag.age_ms, lag.seq, lag.head);
+                let text = format!(
+                    "{} events, {} ms behind ({} of {})",
+                    lag.events, lag.age_ms, lag.seq, lag.head
+                );
                 (lag.stream.as_str(), text)
             })
             .collect();
@@ -75,9 +89,12 @@ async fn rebuild(
     let bar = console.bar("events", 0);
     // Positions of all streams, of which the bar shows the sum.
     let seen: Mutex<BTreeMap<String, (u64, u64)>> = Mutex::default();
-    let make_tables = async |schema| veza_migrations::migrate_read(config.postgres.url.expose(), schema).await;
-    let rebuilt =
-        projection::rebuild(bench, options, make_tables, |progress| show(&bar, &seen, progress)).await?;
+    let make_tables =
+        async |schema| veza_migrations::migrate_read(config.postgres.url.expose(), schema).await;
+    let rebuilt = projection::rebuild(bench, options, make_tables, |progress| {
+        show(&bar, &seen, progress)
+    })
+    .await?;
     bar.finish_and_clear();
     let seconds = rebuilt.applying.as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]

@@ -31,13 +31,17 @@ pub(crate) async fn run(cli: &Cli, console: &Console) -> anyhow::Result<()> {
 pub(crate) async fn apply(config: &Config, stop: &CancellationToken) -> anyhow::Result<()> {
     create_key(config.keys.kek_file.as_deref())?;
     let tables = async {
-        veza_migrations::migrate(config.postgres.url.expose()).await.context("creating tables")
+        veza_migrations::migrate(config.postgres.url.expose())
+            .await
+            .context("creating tables")
     };
     let streams = async {
         let client = veza_platform::nats::connect(&config.nats, "setup", stop).await?;
         let life = Lifecycle::new("setup");
         let log = EventLog::connect(client, LogOptions::new(&config.nats, &life));
-        log.apply(&StreamsSpec::builtin()).await.context("creating streams")
+        log.apply(&StreamsSpec::builtin())
+            .await
+            .context("creating streams")
     };
     tokio::try_join!(tables, streams)?;
     Ok(())

@@ -43,7 +43,10 @@ pub(crate) async fn run(cli: &Cli, args: &UpArgs, console: &Console) -> anyhow::
     let telemetry = telemetry::init(&config.telemetry, "")?;
     let drain = Duration::from_millis(config.lifecycle.drain_timeout_ms);
     let runtime = Runtime::new(config);
-    runtime.lifecycle.listen_for_signals().context("listening for signals")?;
+    runtime
+        .lifecycle
+        .listen_for_signals()
+        .context("listening for signals")?;
     let supervision = stack.supervise(&runtime.lifecycle, console);
 
     let outcome = match start_roles(&runtime, args, console).await {
@@ -104,15 +107,29 @@ async fn start_roles(runtime: &Runtime, args: &UpArgs, console: &Console) -> any
         if let Some(failure) = runtime.lifecycle.failure() {
             return Err(failure.into());
         }
-        let failing: Vec<String> =
-            report.checks.into_iter().filter_map(|(name, why)| Some(format!("{name}: {}", why?))).collect();
-        anyhow::bail!("not ready after {} s: {}", READY_WITHIN.as_secs(), failing.join("; "));
+        let failing: Vec<String> = report
+            .checks
+            .into_iter()
+            .filter_map(|(name, why)| Some(format!("{name}: {}", why?)))
+            .collect();
+        anyhow::bail!(
+            "not ready after {} s: {}",
+            READY_WITHIN.as_secs(),
+            failing.join("; ")
+        );
     }
     step.done();
 
     let bus = connect(runtime).await?;
-    let caller = Caller { command: CommandId::new(ambient::new_uuid()), account: None, session: None };
-    let invited = bus.accounts(&caller, &InviteAdministrator {}).await.context("inviting the administrator")?;
+    let caller = Caller {
+        command: CommandId::new(ambient::new_uuid()),
+        account: None,
+        session: None,
+    };
+    let invited = bus
+        .accounts(&caller, &InviteAdministrator {})
+        .await
+        .context("inviting the administrator")?;
     match args.seed {
         Some(Seed::Demo) => seed::demo(&bus, console).await.context("filling in the demo")?,
         None => {}
@@ -124,5 +141,9 @@ async fn connect(runtime: &Runtime) -> anyhow::Result<Bus> {
     let config = &runtime.config;
     let client = veza_platform::nats::connect(&config.nats, "up", &runtime.lifecycle.soft).await?;
     let shards = Shards::new(u16::try_from(config.nats.shards)?);
-    Ok(Bus::new(client, shards, Duration::from_millis(config.gateway.command_timeout_ms)))
+    Ok(Bus::new(
+        client,
+        shards,
+        Duration::from_millis(config.gateway.command_timeout_ms),
+    ))
 }

@@ -42,13 +42,19 @@ impl Report {
             ("API", self.url.clone()),
             ("Documentation", self.docs.clone()),
             ("WebSocket", self.realtime.clone()),
-            ("Health, metrics", format!("{}/readyz  {}/metrics", self.ops, self.ops)),
+            (
+                "Health, metrics",
+                format!("{}/readyz  {}/metrics", self.ops, self.ops),
+            ),
             ("Data", self.data.clone()),
         ];
         if let Some(link) = &self.sign_in {
             rows.push(("Administrator", format!("{link}  (works once)")));
         }
         let seconds = Duration::from_millis(self.ready_after_ms).as_secs_f64();
-        format!("\nVeza is ready after {seconds:.1} s\n\n{}\nCtrl-C stops it.", console::table(&rows))
+        format!(
+            "\nVeza is ready after {seconds:.1} s\n\n{}\nCtrl-C stops it.",
+            console::table(&rows)
+        )
     }
 }

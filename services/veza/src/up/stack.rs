@@ -10,7 +10,8 @@ use veza_platform::{
     lifecycle::Lifecycle,
 };
 use veza_servers::{
-    Exit, Nats, NatsOptions, Postgres, PostgresOptions, Redis, RedisOptions, S3, S3Options, ServerError, Tools,
+    Exit, Nats, NatsOptions, Postgres, PostgresOptions, Redis, RedisOptions, S3, S3Options, ServerError,
+    Tools,
 };
 
 use crate::console::Console;
@@ -70,21 +71,45 @@ impl Stack {
         let tools = Tools::find();
         let defaults = Config::default();
         let nats = async {
-            let options = NatsOptions { dir: data.join("nats"), ..NatsOptions::default() };
+            let options = NatsOptions {
+                dir: data.join("nats"),
+                ..NatsOptions::default()
+            };
             own(config.nats.url == defaults.nats.url, Nats::start(&tools, options)).await
         };
         let postgres = async {
-            let options = PostgresOptions { dir: data.join("postgres"), ..PostgresOptions::default() };
-            own(config.postgres.url == defaults.postgres.url, Postgres::start(&tools, options)).await
+            let options = PostgresOptions {
+                dir: data.join("postgres"),
+                ..PostgresOptions::default()
+            };
+            own(
+                config.postgres.url == defaults.postgres.url,
+                Postgres::start(&tools, options),
+            )
+            .await
         };
         let redis = async {
-            let options = RedisOptions { dir: data.join("redis"), port: None };
-            own(config.redis.url == defaults.redis.url, Redis::start(&tools, options)).await
+            let options = RedisOptions {
+                dir: data.join("redis"),
+                port: None,
+            };
+            own(
+                config.redis.url == defaults.redis.url,
+                Redis::start(&tools, options),
+            )
+            .await
         };
         let s3 = async {
-            let options = S3Options { dir: data.join("s3"), port: None };
+            let options = S3Options {
+                dir: data.join("s3"),
+                port: None,
+            };
             // It takes up to eight seconds, and nothing stores objects in the first of them.
-            own(config.s3.endpoint == defaults.s3.endpoint, S3::spawn(&tools, options)).await
+            own(
+                config.s3.endpoint == defaults.s3.endpoint,
+                S3::spawn(&tools, options),
+            )
+            .await
         };
         let (nats, postgres, redis, s3) =
             tokio::try_join!(nats, postgres, redis, s3).context("starting the servers")?;
@@ -108,15 +133,26 @@ impl Stack {
             config.s3.secret_key = Secret::new(s3.secret_key());
             children.push(Child::S3(s3));
         }
-        config.keys.kek_file.get_or_insert_with(|| data.join("keys").join("kek"));
+        config
+            .keys
+            .kek_file
+            .get_or_insert_with(|| data.join("keys").join("kek"));
         Ok(Self(children))
     }
 
     /// Watches the servers: a crash is said, and the server is started again.
     pub(super) fn supervise(self, lifecycle: &Lifecycle, console: &Console) -> Supervision {
-        let supervision = Supervision { stop: CancellationToken::new(), tasks: TaskTracker::new() };
+        let supervision = Supervision {
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
         for child in self.0 {
-            let task = watch(child, supervision.stop.clone(), lifecycle.clone(), console.clone());
+            let task = watch(
+                child,
+                supervision.stop.clone(),
+                lifecycle.clone(),
+                console.clone(),
+            );
             supervision.tasks.spawn(task);
         }
         supervision
@@ -155,7 +191,10 @@ async fn watch(mut child: Child, stop: CancellationToken, lifecycle: Lifecycle, 
         crashes.retain(|crash| crash.elapsed() < CRASH_WINDOW);
         crashes.push(Instant::now());
         if crashes.len() > MAX_CRASHES {
-            return lifecycle.fail(child.name(), format!("crashed {MAX_CRASHES} times within a minute; {exit}"));
+            return lifecycle.fail(
+                child.name(),
+                format!("crashed {MAX_CRASHES} times within a minute; {exit}"),
+            );
         }
         console.say(format_args!("{exit}; starting it again"));
         if let Err(error) = child.restart().await {

@@ -31,7 +31,11 @@ impl Lock {
     pub(crate) fn take(data: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(data).with_context(|| format!("creating {}", data.display()))?;
         let dir = data.canonicalize()?;
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(dir.join("lock"))?;
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(dir.join("lock"))?;
         match file.try_lock() {
             Ok(()) => Ok(Self { dir, _file: file }),
             Err(TryLockError::WouldBlock) => anyhow::bail!(
@@ -45,7 +49,10 @@ impl Lock {
     /// Tells other commands where the platform is.
     pub(crate) fn publish(&self, report: &Report) -> anyhow::Result<()> {
         let mut value = serde_json::to_value(report)?;
-        value.as_object_mut().expect("a report is an object").remove("sign_in");
+        value
+            .as_object_mut()
+            .expect("a report is an object")
+            .remove("sign_in");
         write_private(&report_file(&self.dir), &value.to_string())
     }
 }
@@ -67,7 +74,11 @@ pub(crate) fn running(data: &Path) -> Option<Report> {
 
 /// Writes the settings that differ from one run to the next, readable by their owner alone.
 pub(crate) fn write_settings(data: &Path, config: &Config) -> anyhow::Result<()> {
-    let kek_file = config.keys.kek_file.as_deref().context("keys.kek_file is not set")?;
+    let kek_file = config
+        .keys
+        .kek_file
+        .as_deref()
+        .context("keys.kek_file is not set")?;
     let text = |value: &str| serde_json::Value::from(value).to_string();
     let settings = format!(
         "# Written by `veza up` for the other commands; made anew at each start.\n\
@@ -95,6 +106,12 @@ pub(crate) fn write_settings(data: &Path, config: &Config) -> anyhow::Result<()>
 }
 
 fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes()).with_context(|| format!("writing {}", path.display()))
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(text.as_bytes())
+        .with_context(|| format!("writing {}", path.display()))
 }

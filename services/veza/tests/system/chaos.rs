@@ -27,7 +27,12 @@ impl Talk {
         let talkers = [("ada", ada), ("grace", grace), ("linus", linus)]
             .map(|(name, person)| (name, Talker::start(person, room)))
             .into();
-        Self { platform, room, talkers, said: 0 }
+        Self {
+            platform,
+            room,
+            talkers,
+            said: 0,
+        }
     }
 
     /// Everybody says something, over and over, without waiting for anything.
@@ -63,10 +68,18 @@ async fn every_role_and_every_server_may_be_killed_while_people_talk() {
     for role in EVERY_ROLE {
         talk.platform.fleet.role_mut(role).unwrap().kill9().await;
         talk.round().await;
-        talk.platform.fleet.role_mut(role).unwrap().restart().await.unwrap();
+        talk.platform
+            .fleet
+            .role_mut(role)
+            .unwrap()
+            .restart()
+            .await
+            .unwrap();
         talk.round().await;
     }
-    let FleetNats::Single(nats) = &mut talk.platform.fleet.nats else { panic!("one node") };
+    let FleetNats::Single(nats) = &mut talk.platform.fleet.nats else {
+        panic!("one node")
+    };
     nats.kill9().await;
     nats.restart().await.unwrap();
     talk.round().await;
@@ -81,15 +94,31 @@ async fn every_role_and_every_server_may_be_killed_while_people_talk() {
     talk.judge().await;
 
     let before = talk.platform.rows(talk.room).await;
-    talk.platform.fleet.run(&["projection", "rebuild", "--verify"]).await.unwrap();
-    assert_eq!(talk.platform.rows(talk.room).await, before, "a rebuild gives the same rows");
+    talk.platform
+        .fleet
+        .run(&["projection", "rebuild", "--verify"])
+        .await
+        .unwrap();
+    assert_eq!(
+        talk.platform.rows(talk.room).await,
+        before,
+        "a rebuild gives the same rows"
+    );
     talk.round().await;
     talk.judge().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_of_each_worker_share_the_work_and_survive_each_other() {
-    let roles = ["accounts", "accounts", "chat", "chat", "projector", "projector", "gateway"];
+    let roles = [
+        "accounts",
+        "accounts",
+        "chat",
+        "chat",
+        "projector",
+        "projector",
+        "gateway",
+    ];
     let mut talk = Talk::start(Platform::with(&roles, 1, &[]).await).await;
     talk.round().await;
     for first in [0, 2, 4] {
@@ -103,12 +132,16 @@ async fn two_of_each_worker_share_the_work_and_survive_each_other() {
 async fn the_leader_of_three_nodes_may_be_killed_while_people_talk() {
     let mut talk = Talk::start(Platform::with(&EVERY_ROLE, 3, &[]).await).await;
     talk.round().await;
-    let FleetNats::Cluster(cluster) = &mut talk.platform.fleet.nats else { panic!("a cluster") };
+    let FleetNats::Cluster(cluster) = &mut talk.platform.fleet.nats else {
+        panic!("a cluster")
+    };
     let leader = cluster.leader().await.unwrap();
     cluster.node_mut(&leader).unwrap().kill9().await;
     talk.round().await;
     talk.round().await;
-    let FleetNats::Cluster(cluster) = &mut talk.platform.fleet.nats else { panic!("a cluster") };
+    let FleetNats::Cluster(cluster) = &mut talk.platform.fleet.nats else {
+        panic!("a cluster")
+    };
     cluster.node_mut(&leader).unwrap().restart().await.unwrap();
     talk.round().await;
     talk.judge().await;

@@ -1,6 +1,10 @@
 //! The example client in another language talks through a kill of every role.
 
-use std::{path::{Path, PathBuf}, process::Stdio, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
@@ -37,9 +41,18 @@ async fn the_python_example_talks_through_a_kill_of_every_role() {
         role.kill9().await;
         role.restart().await.unwrap();
     }
-    let status = tokio::time::timeout(Duration::from_secs(90), child.wait()).await.unwrap().unwrap();
+    let status = tokio::time::timeout(Duration::from_secs(90), child.wait())
+        .await
+        .unwrap()
+        .unwrap();
     let mut errors = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut errors).await.unwrap();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut errors)
+        .await
+        .unwrap();
     assert!(status.success(), "{errors}");
     let last = lines.next_line().await.unwrap().unwrap();
     assert!(last.starts_with("120 messages, each once and in order"), "{last}");

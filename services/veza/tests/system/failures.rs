@@ -25,26 +25,47 @@ async fn without_nats_writes_say_when_to_come_back_and_reads_go_on() {
     assert_eq!(ask(post()).await.0, StatusCode::CREATED);
     assert_eq!(ask(read()).await.0, StatusCode::OK);
 
-    let FleetNats::Single(nats) = &platform.fleet.nats else { panic!("one node") };
+    let FleetNats::Single(nats) = &platform.fleet.nats else {
+        panic!("one node")
+    };
     nats.kill9().await;
     let started = Instant::now();
     assert_eq!(ask(post()).await, (StatusCode::SERVICE_UNAVAILABLE, true));
-    assert!(started.elapsed() < Duration::from_secs(8), "a refusal must not keep people waiting");
+    assert!(
+        started.elapsed() < Duration::from_secs(8),
+        "a refusal must not keep people waiting"
+    );
     assert_eq!(ask(read()).await.0, StatusCode::OK);
-    let gateway = platform.fleet.roles.iter().find(|role| role.name() == "gateway").unwrap();
-    eventually("readiness is red", async || (gateway.ops("/readyz").await.unwrap().0 == 503).then_some(())).await;
+    let gateway = platform
+        .fleet
+        .roles
+        .iter()
+        .find(|role| role.name() == "gateway")
+        .unwrap();
+    eventually("readiness is red", async || {
+        (gateway.ops("/readyz").await.unwrap().0 == 503).then_some(())
+    })
+    .await;
     assert_eq!(gateway.ops("/healthz").await.unwrap().0, 200);
 
-    let FleetNats::Single(nats) = &mut platform.fleet.nats else { panic!("one node") };
+    let FleetNats::Single(nats) = &mut platform.fleet.nats else {
+        panic!("one node")
+    };
     nats.restart().await.unwrap();
-    eventually("writes work again", async || (ask(post()).await.0 == StatusCode::CREATED).then_some(())).await;
+    eventually("writes work again", async || {
+        (ask(post()).await.0 == StatusCode::CREATED).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_postgres_people_go_on_talking_and_the_history_catches_up() {
     let mut platform = Platform::start().await;
     let ([ada, grace], _, room) = platform.people(["ada", "grace"]).await;
-    let mut talkers = vec![("ada", Talker::start(ada.clone(), room)), ("grace", Talker::start(grace, room))];
+    let mut talkers = vec![
+        ("ada", Talker::start(ada.clone(), room)),
+        ("grace", Talker::start(grace, room)),
+    ];
     for (_, talker) in &talkers {
         talker.say("before").await;
     }
@@ -61,8 +82,14 @@ async fn without_postgres_people_go_on_talking_and_the_history_catches_up() {
     assert_eq!(ask(history()).await, (StatusCode::SERVICE_UNAVAILABLE, true));
 
     platform.fleet.postgres.restart().await.unwrap();
-    eventually("the history is back", async || (ask(history()).await.0 == StatusCode::OK).then_some(())).await;
-    eventually("the rows caught up", async || (platform.rows(room).await.len() == 4).then_some(())).await;
+    eventually("the history is back", async || {
+        (ask(history()).await.0 == StatusCode::OK).then_some(())
+    })
+    .await;
+    eventually("the rows caught up", async || {
+        (platform.rows(room).await.len() == 4).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

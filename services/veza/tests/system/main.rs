@@ -8,3 +8,4 @@ mod example;
 mod failures;
 mod log;
 mod platform;
+mod up;

@@ -27,7 +27,11 @@ impl Platform {
         Self::with(&EVERY_ROLE, 1, &[]).await
     }
 
-    pub(crate) async fn with(roles: &[&'static str], nats_nodes: usize, env: &[(&'static str, &str)]) -> Self {
+    pub(crate) async fn with(
+        roles: &[&'static str],
+        nats_nodes: usize,
+        env: &[(&'static str, &str)],
+    ) -> Self {
         let folder = TestFolder::new();
         // Fast enough to register people by the dozen, and no limit in the way of a test that is not about it.
         let mut settings: Vec<(&'static str, String)> = [
@@ -54,8 +58,13 @@ impl Platform {
             throwaway_postgres: Some(std::env::temp_dir().join("veza-test-postgres")),
             env: settings,
         };
-        let fleet = Fleet::start(&Tools::find(), options).await.unwrap_or_else(|error| panic!("{error}"));
-        Self { fleet, _folder: folder }
+        let fleet = Fleet::start(&Tools::find(), options)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
+        Self {
+            fleet,
+            _folder: folder,
+        }
     }
 
     pub(crate) fn api(&self) -> Api {
@@ -83,8 +92,17 @@ impl Platform {
             "SELECT json_build_object('seq', seq, 'message', message, 'body', body)::text \
              FROM read.message WHERE room = '{room}' ORDER BY seq"
         );
-        let lines = self.fleet.postgres.sql("veza", &statement).await.unwrap_or_else(|error| panic!("{error}"));
-        lines.lines().filter(|line| !line.is_empty()).map(|line| entry(room, &serde_json::from_str(line).unwrap())).collect()
+        let lines = self
+            .fleet
+            .postgres
+            .sql("veza", &statement)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
+        lines
+            .lines()
+            .filter(|line| !line.is_empty())
+            .map(|line| entry(room, &serde_json::from_str(line).unwrap()))
+            .collect()
     }
 }
 
@@ -102,7 +120,12 @@ fn entry(room: Uuid, value: &Value) -> Entry {
 }
 
 /// Gathers what talkers of one room did and saw.
-pub(crate) fn history(room: Uuid, log: Vec<Entry>, rows: Vec<Entry>, talkers: &[(&str, Conversation)]) -> History {
+pub(crate) fn history(
+    room: Uuid,
+    log: Vec<Entry>,
+    rows: Vec<Entry>,
+    talkers: &[(&str, Conversation)],
+) -> History {
     let commands: HashMap<Uuid, Uuid> = log.iter().map(|entry| (entry.message, entry.command)).collect();
     // Rows, and what a client loads from the history, carry no command.
     let with_command = |entry: Entry| match commands.get(&entry.message) {
@@ -110,13 +133,23 @@ pub(crate) fn history(room: Uuid, log: Vec<Entry>, rows: Vec<Entry>, talkers: &[
         _ => entry,
     };
     let rows = rows.into_iter().map(with_command).collect();
-    let mut history = History { log, rows, ..History::default() };
+    let mut history = History {
+        log,
+        rows,
+        ..History::default()
+    };
     for (name, talk) in talkers {
         assert_eq!(talk.refused, Vec::<Value>::new(), "{name} was refused");
-        history.sent.extend(talk.sent.iter().map(|(command, body)| Sent { command: *command, room, body: body.clone() }));
-        history.acked.extend(
-            talk.acked.iter().map(|ack| Acked { command: ack.command, message: ack.message, seq: ack.seq }),
-        );
+        history.sent.extend(talk.sent.iter().map(|(command, body)| Sent {
+            command: *command,
+            room,
+            body: body.clone(),
+        }));
+        history.acked.extend(talk.acked.iter().map(|ack| Acked {
+            command: ack.command,
+            message: ack.message,
+            seq: ack.seq,
+        }));
         let shown = talk.shown.iter().map(|shown| Entry {
             seq: shown.seq,
             room,
@@ -124,13 +157,18 @@ pub(crate) fn history(room: Uuid, log: Vec<Entry>, rows: Vec<Entry>, talkers: &[
             command: shown.command,
             body: shown.body.clone(),
         });
-        history.views.insert((*name).to_owned(), shown.map(with_command).collect());
+        history
+            .views
+            .insert((*name).to_owned(), shown.map(with_command).collect());
     }
     history
 }
 
 /// Waits until every talker has an answer to everything it said and has seen `messages` messages.
-pub(crate) async fn settle(talkers: &mut [(&'static str, Talker)], messages: usize) -> Vec<(&'static str, Conversation)> {
+pub(crate) async fn settle(
+    talkers: &mut [(&'static str, Talker)],
+    messages: usize,
+) -> Vec<(&'static str, Conversation)> {
     let mut all = Vec::new();
     for (name, talker) in talkers {
         let done = |talk: &Conversation| talk.acked.len() == talk.sent.len() && talk.shown.len() >= messages;
@@ -139,7 +177,13 @@ pub(crate) async fn settle(talkers: &mut [(&'static str, Talker)], messages: usi
         assert!(
             settled,
             "{name}: {} sent, {} acked, {} of {messages} shown, {} reconnects, last {}, refused {:?}, {:?}",
-            talk.sent.len(), talk.acked.len(), talk.shown.len(), talk.reconnects, talk.last_seq, talk.refused, talk.trouble
+            talk.sent.len(),
+            talk.acked.len(),
+            talk.shown.len(),
+            talk.reconnects,
+            talk.last_seq,
+            talk.refused,
+            talk.trouble
         );
         all.push((*name, talk));
     }
@@ -147,7 +191,10 @@ pub(crate) async fn settle(talkers: &mut [(&'static str, Talker)], messages: usi
 }
 
 /// Asks again until the answer is what it should be.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> T {
     let asking = async {
         loop {
             if let Some(answer) = ask().await {
@@ -156,7 +203,9 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("{what} did not happen"))
+    tokio::time::timeout(PATIENCE, asking)
+        .await
+        .unwrap_or_else(|_| panic!("{what} did not happen"))
 }
 
 /// A message over HTTP.
