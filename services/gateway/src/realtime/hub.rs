@@ -30,6 +30,9 @@ const MAX_ROOM_RING_BYTES: usize = 256 * 1024;
 const MAX_RING_BYTES: usize = 256 * 1024 * 1024;
 /// How long a room that nobody watches is kept, so that who comes back soon is filled from memory.
 const IDLE_ROOM: Duration = Duration::from_mins(1);
+/// Longest that a room may take from being asked for to being watched; until then it is not forgotten, since a
+/// room that is watched but not known here would hear nothing.
+const OPENING_TIME: Duration = Duration::from_secs(30);
 /// Rooms whose head is looked up at once.
 const OPENING: usize = 64;
 /// Gaps that are filled from the log at once.
@@ -148,10 +151,11 @@ impl Hub {
         let now = Instant::now();
         let mut rooms = self.lock();
         if let Some(room) = rooms.get(&id) {
+            room.touch(now);
             return Ok(Arc::clone(room));
         }
         if rooms.len() >= MAX_ROOMS {
-            rooms.retain(|_, room| !room.is_idle(now, Duration::ZERO));
+            rooms.retain(|_, room| !room.is_idle(now, OPENING_TIME));
             if rooms.len() >= MAX_ROOMS {
                 let detail = "this gateway watches as many rooms as it can; connect again to reach another";
                 return Err(Problem::new(

@@ -287,6 +287,14 @@ impl Room {
         (state.watchers.len(), state.ring.bytes())
     }
 
+    /// Somebody is about to watch.
+    pub(super) fn touch(&self, now: Instant) {
+        let mut state = self.lock();
+        if state.idle_since.is_some() {
+            state.idle_since = Some(now);
+        }
+    }
+
     /// Whether nobody has watched for `idle`.
     pub(super) fn is_idle(&self, now: Instant, idle: Duration) -> bool {
         let state = self.lock();
