@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use moka::notification::RemovalCause;
 use moka::sync::Cache;
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use veza_events::{AccountId, Permission, Permissions, RoomId, SpaceId, Subject};
 use veza_platform::contract::chat::Access;
@@ -23,6 +23,8 @@ use veza_platform::contract::{Problem, ProblemKind};
 const FRESH: Duration = Duration::from_secs(30);
 /// How long an answer may stand in while nobody can be asked.
 const STALE: Duration = Duration::from_mins(1);
+/// Longest wait for a worker while there is an answer that can stand in.
+const PATIENCE: Duration = Duration::from_millis(250);
 /// Answers kept.
 const ENTRIES: u64 = 100_000;
 /// Spaces and memberships whose newest change is kept; each as long as answers older than it may be.
@@ -33,21 +35,8 @@ const QUESTIONS: usize = 128;
 const TRIES: u32 = 6;
 /// Pause before the second try; it doubles.
 const PAUSE: Duration = Duration::from_millis(5);
-/// Changes that a slow listener may be behind before it is told that it missed some.
-const LISTENER_QUEUE: usize = 1_024;
 
 type Ask = Box<dyn Fn(AccountId, SpaceId) -> BoxFuture<'static, Result<Access, Problem>> + Send + Sync>;
-
-/// Something that may let accounts do more or less than before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AccessChange {
-    /// For all members of a space.
-    Space(SpaceId),
-    /// For one member.
-    Member(SpaceId, AccountId),
-    /// For anybody: changes may have been missed.
-    All,
-}
 
 /// What accounts may do, bounded in number and age.
 pub struct AccessCache {
@@ -58,8 +47,6 @@ pub struct AccessCache {
     members: Cache<(SpaceId, AccountId), u64>,
     /// Counts the times that everything known became doubtful.
     epoch: Arc<AtomicU64>,
-    generation: AtomicU64,
-    changes: broadcast::Sender<AccessChange>,
 }
 
 #[derive(Clone)]
@@ -84,8 +71,6 @@ impl AccessCache {
             spaces: seen(&epoch),
             members: seen(&epoch),
             epoch,
-            generation: AtomicU64::new(0),
-            changes: broadcast::channel(LISTENER_QUEUE).0,
         }
     }
 
@@ -105,12 +90,15 @@ impl AccessCache {
         {
             return Ok(Arc::clone(&entry.access));
         }
-        match self.load(account, space).await {
-            Err(problem) if problem.kind == ProblemKind::Unavailable => match known {
-                Some(entry) if entry.asked.elapsed() < STALE => Ok(entry.access),
-                _ => Err(problem),
-            },
-            answer => answer,
+        let Some(entry) = known.filter(|entry| entry.asked.elapsed() < STALE) else {
+            return self.load(account, space).await;
+        };
+        match tokio::time::timeout(PATIENCE, self.load(account, space)).await {
+            Ok(Err(problem)) if problem.kind != ProblemKind::Unavailable => Err(problem),
+            Ok(Ok(access)) => Ok(access),
+            // Unless a change has come in while it was asked for.
+            _ if self.is_current(&entry, account, space) => Ok(entry.access),
+            _ => self.load(account, space).await,
         }
     }
 
@@ -145,26 +133,14 @@ impl AccessCache {
         visible.filter(|_| access.joined).ok_or_else(no_such_room)
     }
 
-    /// Rises with every change; whoever remembers it knows whether to look again.
-    pub fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
-    }
-
-    /// Changes from now on. A lagging receiver has missed some and must look at everything again.
-    pub fn changes(&self) -> broadcast::Receiver<AccessChange> {
-        self.changes.subscribe()
-    }
-
     /// Takes note of a stored event.
     pub fn event(&self, subject: &Subject, seq: u64) {
         match subject {
             Subject::Space(_, space) => {
                 raise(&self.spaces, *space, seq);
-                self.announce(AccessChange::Space(*space));
             }
             Subject::Member(_, space, account) => {
                 raise(&self.members, (*space, *account), seq);
-                self.announce(AccessChange::Member(*space, *account));
             }
             Subject::Account(_) | Subject::Handle(_) | Subject::Room(..) => {}
         }
@@ -173,13 +149,6 @@ impl AccessCache {
     /// Takes note that events may have been missed.
     pub fn lagged(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
-        self.announce(AccessChange::All);
-    }
-
-    fn announce(&self, change: AccessChange) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        // Nobody may be listening.
-        let _ = self.changes.send(change);
     }
 
     async fn load(&self, account: AccountId, space: SpaceId) -> Result<Arc<Access>, Problem> {
@@ -370,13 +339,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_worker_that_hangs_is_not_waited_for_while_an_answer_can_stand_in() {
+        let answers = Mutex::new(vec![access(5, 5)]);
+        let cache = AccessCache::new(move |_, _| match answers.lock().unwrap().pop() {
+            Some(answer) => Box::pin(async move { Ok(answer) }),
+            None => Box::pin(std::future::pending()),
+        });
+        seen_by(&cache).await;
+        cache.lagged();
+        let begun = Instant::now();
+        assert_eq!(seen_by(&cache).await, (5, 5));
+        assert_eq!(begun.elapsed(), PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn after_a_lag_everything_is_asked_for_again() {
         let (worker, cache) = Worker::new([Ok(access(5, 5)), Ok(access(5, 6))]);
         seen_by(&cache).await;
-        let (before, mut changes) = (cache.generation(), cache.changes());
         cache.lagged();
-        assert!(cache.generation() > before);
-        assert_eq!(changes.recv().await.unwrap(), AccessChange::All);
         assert_eq!(seen_by(&cache).await, (5, 6));
         assert_eq!(worker.left(), 0);
     }

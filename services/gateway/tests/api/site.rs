@@ -83,8 +83,13 @@ impl Site {
             .unwrap();
         let log = EventLog::connect(client.clone(), LogOptions::new(&config.nats, &lifecycle));
         log.apply(&StreamsSpec::builtin()).await.unwrap();
-        let keks = Keks::load(&config.keys).unwrap();
-        let keys = SigningKeys::open(&log, keks, Parties::of(&config), Rotation::of(&config.accounts));
+        let wrapping = Keks::load(&config.keys).unwrap();
+        let keys = SigningKeys::open(
+            &log,
+            wrapping,
+            Parties::of(&config),
+            Rotation::of(&config.accounts),
+        );
         keys.look_after().await.unwrap();
         let worker = Arc::new(Worker::default());
         serve(&client, &lifecycle, &worker);
@@ -258,7 +263,10 @@ fn config(nats: &TestNats, folder: &TestFolder) -> Config {
         ..Config::default()
     };
     config.nats.url = ServiceUrl::new(format!("nats://{}:{}", server.host(), server.port()));
-    config.nats.user = server.username().unwrap_or_default().to_owned();
+    server
+        .username()
+        .unwrap_or_default()
+        .clone_into(&mut config.nats.user);
     config.nats.password = veza_platform::config::Secret::new(server.password().unwrap_or_default());
     config.postgres.url = ServiceUrl::new("postgres://nobody:x@127.0.0.1:1/none");
     config.redis.url = ServiceUrl::new("redis://127.0.0.1:1");

@@ -70,7 +70,7 @@ async fn what_cannot_be_read_reaches_no_worker() {
         assert_eq!(
             (answer.status, answer.code()),
             (400, "request.idempotency_key"),
-            "{key}"
+            "{key:?}"
         );
     }
     let unknown = site
