@@ -16,7 +16,7 @@ use veza_platform::{ambient, nats};
 use veza_testkit::{TestFolder, TestNats, fresh_database};
 
 /// Whatever is waited for must come within this, also on a busy machine.
-pub(crate) const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_mins(1);
 pub(crate) const PASSWORD: &str = "a long enough phrase";
 
 pub(crate) struct Site {

@@ -145,7 +145,7 @@ mod tests {
         Rotation {
             every: Duration::from_secs(1_000),
             publish_ahead: Duration::from_secs(100),
-            retire_after: Duration::from_secs(360),
+            retire_after: Duration::from_mins(6),
         }
     }
 
