@@ -186,22 +186,9 @@ impl Decider for Account {
                     display_name: Some(name),
                 },
                 _,
-            ) => {
-                let name = names::shown(&name).map_err(AccountRejection::DisplayName)?;
-                Ok(vec![
-                    ProfileChanged {
-                        display_name: Some(name.into()),
-                    }
-                    .into(),
-                ])
-            }
+            ) => show_as(&name),
             (AccountCommand::ChangePassword { password, keep }, _) => {
-                let others = state.sessions.keys().filter(|&&session| Some(session) != keep);
-                let ends = others.map(|&session| end(session, SessionEnd::PasswordChanged));
-                Ok([PasswordChanged { password }.into()]
-                    .into_iter()
-                    .chain(ends)
-                    .collect())
+                Ok(change_password(state, password, keep))
             }
             (AccountCommand::GrantRole { role }, _) if state.roles.contains(&role) => Ok(vec![]),
             (AccountCommand::GrantRole { role }, _) => Ok(vec![RoleGranted { role }.into()]),
@@ -212,17 +199,13 @@ impl Decider for Account {
                     expires_at,
                 },
                 _,
-            ) => {
-                let device = device.as_deref().and_then(names::device).map(Sealed::from);
-                let started = SessionStarted {
-                    session,
-                    device,
-                    expires_at,
-                };
-                let room_made =
-                    displaced(state, context.max_sessions).map(|old| end(old, SessionEnd::Displaced));
-                Ok(room_made.chain([started.into()]).collect())
-            }
+            ) => Ok(start_session(
+                state,
+                context.max_sessions,
+                session,
+                device.as_deref(),
+                expires_at,
+            )),
             (AccountCommand::EndSession { session, .. }, _) if !state.sessions.contains_key(&session) => {
                 Err(AccountRejection::SessionNotFound)
             }
@@ -268,6 +251,40 @@ fn register(
         display_name: display_name.into(),
         password,
     })
+}
+
+fn show_as(name: &str) -> Result<Vec<AccountEvent>, AccountRejection> {
+    let name = names::shown(name).map_err(AccountRejection::DisplayName)?;
+    let display_name = Some(name.into());
+    Ok(vec![ProfileChanged { display_name }.into()])
+}
+
+fn change_password(
+    state: &AccountState,
+    password: Sealed<String>,
+    keep: Option<SessionId>,
+) -> Vec<AccountEvent> {
+    let others = state.sessions.keys().filter(|&&session| Some(session) != keep);
+    let ends = others.map(|&session| end(session, SessionEnd::PasswordChanged));
+    let changed = PasswordChanged { password };
+    std::iter::once(changed.into()).chain(ends).collect()
+}
+
+fn start_session(
+    state: &AccountState,
+    max_sessions: usize,
+    session: SessionId,
+    device: Option<&str>,
+    expires_at: Timestamp,
+) -> Vec<AccountEvent> {
+    let device = device.and_then(names::device).map(Sealed::from);
+    let started = SessionStarted {
+        session,
+        device,
+        expires_at,
+    };
+    let room_made = displaced(state, max_sessions).map(|old| end(old, SessionEnd::Displaced));
+    room_made.chain([started.into()]).collect()
 }
 
 /// The sessions that make room for one more: those that would end first, overdue ones among them.

@@ -137,7 +137,7 @@ impl Decider for Space {
     type Rejection = SpaceRejection;
 
     fn decide(state: &SpaceState, context: &SpaceContext<'_>, command: SpaceCommand) -> Decision {
-        let needs = |permission| state.requires(context.membership, context.actor, permission);
+        may(state, context, &command)?;
         match command {
             SpaceCommand::Create {
                 space,
@@ -145,101 +145,77 @@ impl Decider for Space {
                 preset,
                 room,
             } => create(state, context, space, &name, preset, room),
-            SpaceCommand::Change { name } => {
-                needs(Permission::ManageSpace)?;
-                let name = name.as_deref().map(names::shown).transpose();
-                let name = name
-                    .map_err(SpaceRejection::Name)?
-                    .filter(|name| *name != state.name);
-                Ok(name
-                    .map(|name| Changed { name: Some(name) }.into())
-                    .into_iter()
-                    .collect())
-            }
+            SpaceCommand::Change { name } => change(state, name.as_deref()),
             SpaceCommand::DefineRole {
                 role,
                 name,
                 permissions,
                 rank,
             } => {
-                needs(Permission::ManageRoles)?;
-                define_role(
-                    state,
-                    context,
-                    role,
-                    Role {
-                        name,
-                        permissions,
-                        rank,
-                    },
-                )
+                let new = Role {
+                    name,
+                    permissions,
+                    rank,
+                };
+                define_role(state, context, role, new)
             }
-            SpaceCommand::RemoveRole { role } => {
-                needs(Permission::ManageRoles)?;
-                remove_role(state, context, role)
-            }
-            SpaceCommand::CreateRoom { room, name, kind } => {
-                needs(Permission::ManageRooms)?;
-                create_room(state, room, &name, kind)
-            }
+            SpaceCommand::RemoveRole { role } => remove_role(state, context, role),
+            SpaceCommand::CreateRoom { room, name, kind } => create_room(state, room, &name, kind),
             SpaceCommand::ChangeRoom {
                 room,
                 name,
                 topic,
                 archive,
-            } => {
-                state.requires_in_room(room, context.membership, context.actor, Permission::ManageRooms)?;
-                change_room(state, room, name.as_deref(), topic.as_deref(), archive)
-            }
+            } => change_room(state, room, name.as_deref(), topic.as_deref(), archive),
             SpaceCommand::CreateInvite {
                 invite,
                 digest,
                 max_uses,
                 expires_at,
             } => {
-                needs(Permission::Invite)?;
                 let by = context.actor;
-                create_invite(
-                    state,
-                    context.now,
-                    InviteCreated {
-                        invite,
-                        digest,
-                        by,
-                        max_uses,
-                        expires_at,
-                    },
-                )
-            }
-            SpaceCommand::RevokeInvite { invite } => {
-                let mine = state
-                    .invites
-                    .get(&invite)
-                    .is_some_and(|invite| invite.by == context.actor);
-                needs(if mine {
-                    Permission::Invite
-                } else {
-                    Permission::ManageSpace
-                })?;
-                match state.invites.get(&invite) {
-                    None => Err(SpaceRejection::InviteNotFound),
-                    Some(_) => Ok(vec![InviteRevoked { invite }.into()]),
-                }
-            }
-            SpaceCommand::UseInvite { digest } => {
-                let (id, invite) = state.usable_invite(&digest, context.now)?;
-                let used = InviteUsed {
-                    invite: id,
-                    account: context.actor,
+                let new = InviteCreated {
+                    invite,
+                    digest,
+                    by,
+                    max_uses,
+                    expires_at,
                 };
-                Ok(invite.max_uses.map(|_| used.into()).into_iter().collect())
+                create_invite(state, context.now, new)
             }
+            SpaceCommand::RevokeInvite { invite } if !state.invites.contains_key(&invite) => {
+                Err(SpaceRejection::InviteNotFound)
+            }
+            SpaceCommand::RevokeInvite { invite } => Ok(vec![InviteRevoked { invite }.into()]),
+            SpaceCommand::UseInvite { digest } => use_invite(state, context, &digest),
         }
     }
 
     fn evolve(state: &mut SpaceState, event: &SpaceEvent) {
         state.apply(event);
     }
+}
+
+/// Whether who asks may ask that at all.
+fn may(state: &SpaceState, context: &SpaceContext<'_>, command: &SpaceCommand) -> Result<(), SpaceRejection> {
+    let SpaceContext {
+        actor, membership, ..
+    } = *context;
+    let needed = match command {
+        SpaceCommand::Create { .. } | SpaceCommand::UseInvite { .. } => return Ok(()),
+        SpaceCommand::ChangeRoom { room, .. } => {
+            return state.requires_in_room(*room, membership, actor, Permission::ManageRooms);
+        }
+        SpaceCommand::Change { .. } => Permission::ManageSpace,
+        SpaceCommand::DefineRole { .. } | SpaceCommand::RemoveRole { .. } => Permission::ManageRoles,
+        SpaceCommand::CreateRoom { .. } => Permission::ManageRooms,
+        SpaceCommand::CreateInvite { .. } => Permission::Invite,
+        SpaceCommand::RevokeInvite { invite } => match state.invites.get(invite) {
+            Some(invite) if invite.by == actor => Permission::Invite,
+            Some(_) | None => Permission::ManageSpace,
+        },
+    };
+    state.requires(membership, actor, needed)
 }
 
 fn create(
@@ -266,6 +242,15 @@ fn create(
         kind: RoomKind::Text,
     };
     Ok(vec![created.into(), first.into()])
+}
+
+fn change(state: &SpaceState, name: Option<&str>) -> Decision {
+    let name = name.map(names::shown).transpose().map_err(SpaceRejection::Name)?;
+    let new = name.filter(|name| *name != state.name);
+    Ok(new
+        .map(|name| Changed { name: Some(name) }.into())
+        .into_iter()
+        .collect())
 }
 
 fn define_role(state: &SpaceState, context: &SpaceContext<'_>, role: RoleId, mut new: Role) -> Decision {
@@ -376,4 +361,13 @@ fn create_invite(state: &SpaceState, now: Timestamp, invite: InviteCreated) -> D
     };
     let room_made = room_made.map(|invite| InviteRevoked { invite }.into());
     Ok(room_made.into_iter().chain([invite.into()]).collect())
+}
+
+fn use_invite(state: &SpaceState, context: &SpaceContext<'_>, digest: &str) -> Decision {
+    let (invite, known) = state.usable_invite(digest, context.now)?;
+    let used = InviteUsed {
+        invite,
+        account: context.actor,
+    };
+    Ok(known.max_uses.map(|_| used.into()).into_iter().collect())
 }

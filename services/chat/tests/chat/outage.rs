@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use veza_events::MessageId;
 use veza_platform::contract::{
     Problem, ProblemKind,
     chat::{ChangeMember, Posted, Preset},
@@ -81,22 +82,7 @@ async fn a_killed_log_comes_back_and_nothing_acked_is_lost_or_doubled() {
     ada.ask(&site, &mute).await.unwrap();
     assert_eq!(code(ben.say(&site, home, "hi").await), "room.muted");
 
-    let events = site.events().await;
-    assert_fenced(&events);
-    let stored: Vec<_> = site
-        .messages()
-        .await
-        .into_iter()
-        .map(|message| message.message)
-        .collect();
-    let mut unique = stored.clone();
-    unique.sort_unstable();
-    unique.dedup();
-    assert_eq!(unique.len(), stored.len(), "no message is stored twice");
-    assert!(
-        acked.iter().all(|message| unique.binary_search(message).is_ok()),
-        "nothing acked is lost"
-    );
+    assert_kept(&site, &acked).await;
 }
 
 /// Posts until the first refusal or the stop; says which messages were acked.
@@ -171,4 +157,24 @@ async fn a_worker_that_stops_answers_what_it_has_taken() {
     };
     let ((), acked) = futures::join!(stopping, posting);
     assert_eq!(site.messages().await.len(), acked);
+}
+
+/// Everything acked is in the log, and nothing twice.
+async fn assert_kept(site: &Site, acked: &[MessageId]) {
+    let events = site.events().await;
+    assert_fenced(&events);
+    let stored: Vec<_> = site
+        .messages()
+        .await
+        .into_iter()
+        .map(|message| message.message)
+        .collect();
+    let mut unique = stored.clone();
+    unique.sort_unstable();
+    unique.dedup();
+    assert_eq!(unique.len(), stored.len(), "no message is stored twice");
+    assert!(
+        acked.iter().all(|message| unique.binary_search(message).is_ok()),
+        "nothing acked is lost"
+    );
 }

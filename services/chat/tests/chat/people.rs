@@ -113,57 +113,40 @@ async fn nobody_without_an_account_gives_commands() {
 }
 
 #[tokio::test]
-async fn silence_removal_and_bans_hold_at_once() {
+async fn silence_holds_at_once() {
+    let site = Site::start().await;
+    let _worker = site.worker().await;
+    let (ada, ben) = (site.person().await, site.person().await);
+    let home = site.home(Preset::Open, ada, &[ben]).await;
+    let mute = |muted| ChangeMember {
+        muted: Some(muted),
+        ..change(home, ben)
+    };
+    let first = ada.ask(&site, &mute(true)).await.unwrap();
+    assert_eq!(code(ben.say(&site, home, "hi").await), "room.muted");
+    let again = ada.ask(&site, &mute(true)).await.unwrap();
+    assert_eq!(
+        again.position, first.position,
+        "nothing changed, and the answer says where that stands"
+    );
+    ada.ask(&site, &mute(false)).await.unwrap();
+    ben.say(&site, home, "hi").await.unwrap();
+    assert_eq!(code(ada.ask(&site, &change(home, ben)).await), "member.no_change");
+}
+
+#[tokio::test]
+async fn removal_and_bans_hold_at_once() {
     let site = Site::start().await;
     let _worker = site.worker().await;
     let (ada, ben) = (site.person().await, site.person().await);
     let home = site.home(Preset::Open, ada, &[ben]).await;
     let invite = ada.invite(&site, home, None).await.unwrap();
+    let remove = |of: Person| RemoveMember {
+        space: home.space,
+        account: of.0,
+    };
 
-    ada.ask(
-        &site,
-        &ChangeMember {
-            muted: Some(true),
-            ..change(home, ben)
-        },
-    )
-    .await
-    .unwrap();
-    assert_eq!(code(ben.say(&site, home, "hi").await), "room.muted");
-    let again = ada
-        .ask(
-            &site,
-            &ChangeMember {
-                muted: Some(true),
-                ..change(home, ben)
-            },
-        )
-        .await
-        .unwrap();
-    assert!(
-        again.position.seq > 0,
-        "nothing changed, and the answer says where that stands"
-    );
-    ada.ask(
-        &site,
-        &ChangeMember {
-            muted: Some(false),
-            ..change(home, ben)
-        },
-    )
-    .await
-    .unwrap();
-    ben.say(&site, home, "hi").await.unwrap();
-
-    ada.ask(
-        &site,
-        &RemoveMember {
-            space: home.space,
-            account: ben.0,
-        },
-    )
-    .await
-    .unwrap();
+    ada.ask(&site, &remove(ben)).await.unwrap();
     assert_eq!(code(ben.say(&site, home, "hi").await), "space.not_found");
     ben.accept(&site, &invite.code).await.unwrap();
     ben.say(&site, home, "back").await.unwrap();
@@ -180,20 +163,7 @@ async fn silence_removal_and_bans_hold_at_once() {
     assert_eq!(code(ben.say(&site, home, "hi").await), "space.not_found");
     assert_eq!(code(ben.accept(&site, &invite.code).await), "member.banned");
     assert!(!ben.access(&site, home.space).await.joined);
-    assert_eq!(code(ada.ask(&site, &change(home, ben)).await), "member.no_change");
-    assert_eq!(
-        code(
-            ada.ask(
-                &site,
-                &RemoveMember {
-                    space: home.space,
-                    account: ada.0
-                }
-            )
-            .await
-        ),
-        "member.owner_stays"
-    );
+    assert_eq!(code(ada.ask(&site, &remove(ada)).await), "member.owner_stays");
 }
 
 #[tokio::test]
