@@ -234,15 +234,12 @@ impl<T: Serialize + DeserializeOwned> Kv<T> {
         if let Some(revision) = revision {
             headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, HeaderValue::from(revision));
         }
-        let payload = match value {
-            Some(value) => serde_json::to_vec(value)
-                .map_err(|error| KvError::Refused(error.to_string()))?
-                .into(),
-            None => {
-                headers.insert(OPERATION, "DEL");
-                Bytes::new()
-            }
-        };
+        if value.is_none() {
+            headers.insert(OPERATION, "DEL");
+        }
+        let payload = value.map(serde_json::to_vec).transpose();
+        let payload = payload.map_err(|error| KvError::Refused(error.to_string()))?;
+        let payload = Bytes::from(payload.unwrap_or_default());
         let stored = self.log.store_in(&self.stream, subject, headers, payload).await?;
         Ok(stored.position.seq)
     }

@@ -1,5 +1,13 @@
 //! The event log against real servers: one node, and three that replicate. Both must keep every promise.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    clippy::disallowed_methods,
+    reason = "tests and measurements"
+)]
+
 #[path = "event_log/append.rs"]
 mod append;
 #[path = "event_log/buckets.rs"]

@@ -44,7 +44,7 @@ pub(super) struct Lane {
 
 #[derive(Debug)]
 struct Waiting {
-    draft: Prepared,
+    draft: Box<Prepared>,
     answer: oneshot::Sender<Outcome>,
 }
 
@@ -85,7 +85,10 @@ impl Lane {
             retry_after: RETRY_WHEN_FULL,
         };
         self.queue
-            .try_send(Waiting { draft, answer })
+            .try_send(Waiting {
+                draft: Box::new(draft),
+                answer,
+            })
             .map_err(turned_away)?;
         outcome.await.unwrap_or(Err(AppendError::Unavailable {
             retry_after: RETRY_WHEN_FULL,
@@ -156,20 +159,24 @@ impl Committer {
                 self.one_by_one(group).await;
                 continue;
             }
-            let drafts: Vec<_> = group.iter().map(|waiting| &waiting.draft).collect();
+            let drafts: Vec<_> = group.iter().map(|waiting| &*waiting.draft).collect();
             match self.appender.batch(&drafts).await {
                 Ok(appended) => {
-                    self.metrics.batch_events.observe(appended.len() as f64);
+                    self.metrics
+                        .batch_events
+                        .observe(u32::try_from(appended.len()).map_or(f64::MAX, f64::from));
                     self.refuse_overtaken(&group, &appended);
                     for (waiting, appended) in group.into_iter().zip(appended) {
                         let _ = waiting.answer.send(Ok(appended));
                     }
                 }
-                Err(AppendError::Conflict)
-                | Err(AppendError::Refused {
-                    code: BATCH_REPEATS_ID | BATCH_INCOMPLETE,
-                    ..
-                }) => {
+                Err(
+                    AppendError::Conflict
+                    | AppendError::Refused {
+                        code: BATCH_REPEATS_ID | BATCH_INCOMPLETE,
+                        ..
+                    },
+                ) => {
                     let second = group.split_off(group.len() / 2);
                     groups.push_front(second);
                     groups.push_front(group);
@@ -180,7 +187,7 @@ impl Committer {
                     }
                 }
                 Err(AppendError::TooLarge { .. } | AppendError::Refused { .. }) => {
-                    self.one_by_one(group).await
+                    self.one_by_one(group).await;
                 }
             }
         }
@@ -226,7 +233,7 @@ impl Group {
             msg_id,
             payload,
             ..
-        } = &waiting.draft;
+        } = &*waiting.draft;
         let overtaken = expect
             .as_ref()
             .is_some_and(|(subject, _)| self.written.contains(subject));
@@ -258,7 +265,7 @@ mod tests {
             payload: bytes::Bytes::from_static(b"{}"),
         };
         Waiting {
-            draft,
+            draft: Box::new(draft),
             answer: oneshot::channel().0,
         }
     }

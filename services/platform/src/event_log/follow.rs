@@ -99,7 +99,7 @@ impl Follower {
             match self.advance().await {
                 Ok(()) => {}
                 Err(ReadError::Unavailable { retry_after }) => {
-                    tokio::time::sleep(retry_after.min(AWAY)).await
+                    tokio::time::sleep(retry_after.min(AWAY)).await;
                 }
                 Err(error) => return Err(error),
             }

@@ -98,7 +98,7 @@ impl Connection {
         let connects = self.connects;
         let gone = |pulse: &Pulse| pulse.connects > connects || (pulse.connects == connects && !pulse.up);
         if self.pulse.wait_for(gone).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -33,7 +33,7 @@ pub struct StreamsSpec {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Bucket {
-    bucket: String,
+    name: String,
     description: String,
     /// Changes are announced on `live.kv.<bucket>.<key>`, so that the bucket can be watched.
     #[serde(default)]
@@ -143,7 +143,7 @@ impl Bucket {
     fn stream(&self) -> Map<String, Value> {
         let nanos = |seconds: u64| seconds * 1_000_000_000;
         let window = if self.ttl_s == 0 { 120 } else { self.ttl_s.min(120) };
-        let Self { bucket, .. } = self;
+        let bucket = &self.name;
         let republish = json!({ "src": format!("$KV.{bucket}.>"), "dest": format!("live.kv.{bucket}.>") });
         let stream = json!({
             "name": format!("KV_{bucket}"),

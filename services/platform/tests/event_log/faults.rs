@@ -42,14 +42,14 @@ pub(crate) async fn a_follower_survives_the_death_of_the_servers(mut site: Site)
     for n in 0..20 {
         persist(&site.log, draft(ROOM, Expect::Any, &format!("a{n}"))).await;
     }
-    let mut followed = take(&mut follower, 10).await;
+    let mut got = take(&mut follower, 10).await;
     site.servers.kill_all().await;
     site.servers.restart_all().await;
     for n in 0..20 {
         persist(&site.log, draft(ROOM, Expect::Any, &format!("b{n}"))).await;
     }
-    followed.extend(take(&mut follower, 30).await);
-    assert_eq!(seqs(&followed), (1..=40).collect::<Vec<_>>());
+    got.extend(take(&mut follower, 30).await);
+    assert_eq!(seqs(&got), (1..=40).collect::<Vec<_>>());
 }
 
 pub(crate) async fn a_live_feed_reports_a_reconnect(mut site: Site) {
@@ -98,15 +98,15 @@ pub(crate) async fn the_death_of_the_leader_loses_nothing_acked(mut site: Site) 
         let over = over.clone();
         tokio::spawn(async move {
             let mut follower = follower.follow(&spaces(), 0);
-            let mut followed = Vec::new();
+            let mut got = Vec::new();
             while !over.load(Ordering::SeqCst) {
                 if let Ok(Some(record)) =
                     tokio::time::timeout(Duration::from_millis(50), follower.next()).await
                 {
-                    followed.push(record.unwrap());
+                    got.push(record.unwrap());
                 }
             }
-            (follower, followed)
+            (follower, got)
         })
     };
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -124,9 +124,9 @@ pub(crate) async fn the_death_of_the_leader_loses_nothing_acked(mut site: Site) 
         .max()
         .unwrap()
         .max(back.position.seq);
-    let (mut follower, mut followed) = following.await.unwrap();
-    while followed.last().is_none_or(|record| record.position.seq < last) {
-        followed.extend(take(&mut follower, 1).await);
+    let (mut follower, mut got) = following.await.unwrap();
+    while got.last().is_none_or(|record| record.position.seq < last) {
+        got.extend(take(&mut follower, 1).await);
     }
     let log = eventually(
         async || site.log.load(ROOM, 0).await,
@@ -134,8 +134,8 @@ pub(crate) async fn the_death_of_the_leader_loses_nothing_acked(mut site: Site) 
     );
     let log = log.await;
     assert_eq!(
-        seqs(&followed)[..],
-        seqs(&log)[..followed.len()],
+        seqs(&got)[..],
+        seqs(&log)[..got.len()],
         "the follower saw another order"
     );
     let bodies: HashSet<_> = log.iter().map(|record| record.payload.clone()).collect();

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use async_nats::HeaderValue;
 use futures::future::join_all;
 use futures::{Stream, StreamExt};
 use prometheus_client::registry::Registry;
@@ -28,8 +29,8 @@ pub(crate) async fn load_page_follow_and_live_agree(site: Site) {
     let mut live = site.log.live("live.0.room.r1").await.unwrap();
     let rooms = ["evt.0.room.r0", "evt.0.room.r1", "evt.0.room.r2"];
     let appends = (0..EVENTS).map(|n| persist(&site.log, draft(rooms[n % 3], Expect::Any, &format!("{n}"))));
-    let (_, followed) = tokio::join!(join_all(appends), take(&mut from_start, EVENTS));
-    assert_eq!(seqs(&followed), (1..=EVENTS as u64).collect::<Vec<_>>());
+    let (_, got) = tokio::join!(join_all(appends), take(&mut from_start, EVENTS));
+    assert_eq!(seqs(&got), (1..=EVENTS as u64).collect::<Vec<_>>());
 
     let loaded = all(&site.log, rooms[1], EVENTS / 3).await;
     let mut heard = Vec::new();
@@ -44,10 +45,10 @@ pub(crate) async fn load_page_follow_and_live_agree(site: Site) {
     }
     let page = site.log.page(&spaces(), 0, EVENTS, None, None).await.unwrap();
     let late = take(&mut site.log.follow(&spaces(), 100), EVENTS - 100).await;
-    assert_eq!((seqs(&page.records), page.pending), (seqs(&followed), 0));
-    assert_eq!(seqs(&late), seqs(&followed[100..]));
-    assert_eq!(bodies(&late), bodies(&followed[100..]));
-    let of_room: Vec<_> = followed
+    assert_eq!((seqs(&page.records), page.pending), (seqs(&got), 0));
+    assert_eq!(seqs(&late), seqs(&got[100..]));
+    assert_eq!(bodies(&late), bodies(&got[100..]));
+    let of_room: Vec<_> = got
         .into_iter()
         .filter(|record| record.subject == rooms[1])
         .collect();
@@ -135,7 +136,7 @@ pub(crate) async fn the_last_event_is_found(site: Site) {
             (&stored.position, ROOM, b"{\"id\":\"two\"}".as_slice())
         );
         assert_eq!(
-            record.headers.get("ce-type").map(|value| value.as_str()),
+            record.headers.get("ce-type").map(HeaderValue::as_str),
             Some("room.message_posted.v1")
         );
         assert_eq!(record.time, leader.time);
@@ -198,7 +199,7 @@ async fn until_counted(site: &Site, line: &str) {
 }
 
 pub(crate) async fn a_follower_of_accounts_sees_two_kinds_of_subjects_in_order(site: Site) {
-    const ACCOUNTS: u64 = 100;
+    const ACCOUNTS: usize = 100;
     let mut follower = site.log.follow(&StreamName::accounts(), 0);
     let registering = async {
         for n in 0..ACCOUNTS {
@@ -207,8 +208,8 @@ pub(crate) async fn a_follower_of_accounts_sees_two_kinds_of_subjects_in_order(s
             site.log.append_atomic(vec![handle, account]).await.unwrap();
         }
     };
-    let ((), followed) = tokio::join!(registering, take(&mut follower, 2 * ACCOUNTS as usize));
-    assert_eq!(seqs(&followed), (1..=2 * ACCOUNTS).collect::<Vec<_>>());
+    let ((), got) = tokio::join!(registering, take(&mut follower, 2 * ACCOUNTS));
+    assert_eq!(seqs(&got), (1..=2 * ACCOUNTS as u64).collect::<Vec<_>>());
 }
 
 pub(crate) async fn events_are_found_by_time(site: Site) {
@@ -226,6 +227,6 @@ pub(crate) async fn events_are_found_by_time(site: Site) {
     .await;
     assert_eq!(seqs(&found), [2, 3, 4, 5, 6]);
     assert_eq!(site.log.since(ROOM, since, 2).await.unwrap().len(), 2);
-    let future = ambient::now() + Duration::from_secs(60);
+    let future = ambient::now() + Duration::from_mins(1);
     assert!(site.log.since(ROOM, future, 100).await.unwrap().is_empty());
 }

@@ -14,6 +14,7 @@ use veza_testkit::{TestCluster, TestNats};
 /// Whatever is waited for must come within this.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
+#[expect(clippy::large_enum_variant, reason = "a test has one")]
 pub(crate) enum Servers {
     One(TestNats),
     Three(TestCluster),
@@ -200,7 +201,7 @@ pub(crate) async fn eventually<T>(
             match read().await {
                 Ok(found) if enough(&found) => return found,
                 Ok(_) | Err(ReadError::Unavailable { .. }) => {
-                    tokio::time::sleep(Duration::from_millis(5)).await
+                    tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 Err(error) => panic!("{error}"),
             }
