@@ -141,3 +141,24 @@ async fn one_session_too_many_ends_the_oldest() {
         site.refresh(&open.refresh_token).await.unwrap();
     }
 }
+
+/// Replicas may be a moment behind; what was acked counts all the same.
+#[tokio::test]
+async fn on_three_nodes_everything_can_be_done_at_once_after_what_it_needs() {
+    let site = Site::on_three_nodes().await;
+    for n in 0..10 {
+        let name = format!("person{n}");
+        let account = site.register(&name).await.account;
+        let session = site.sign_in(&name).await;
+        let next = site.refresh(&session.refresh_token).await.unwrap();
+        let out = EndSession {
+            session: session.session,
+        };
+        site.give(&signed_in(account, session.session), &out)
+            .await
+            .unwrap();
+        assert_eq!(code(site.refresh(&next.refresh_token).await), "session.ended");
+        site.until(|| site.verify(&next) == Err(TokenError::Revoked))
+            .await;
+    }
+}

@@ -13,7 +13,7 @@ use veza_platform::lifecycle::Lifecycle;
 use veza_platform::runtime::Runtime;
 use veza_platform::tokens::{Claims, Parties, TokenError, Verifier};
 use veza_platform::{ambient, nats};
-use veza_testkit::{TestFolder, TestNats, fresh_database};
+use veza_testkit::{TestCluster, TestFolder, TestNats, fresh_database};
 
 /// Whatever is waited for must come within this, also on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_mins(1);
@@ -25,8 +25,14 @@ pub(crate) struct Site {
     bus: Bus,
     workers: Vec<Runtime>,
     lifecycle: Lifecycle,
-    _nats: TestNats,
+    _nats: Nats,
     _folder: TestFolder,
+}
+
+/// One node or three.
+enum Nats {
+    One(TestNats),
+    Three(TestCluster),
 }
 
 impl Site {
@@ -37,7 +43,17 @@ impl Site {
 
     /// Several workers on the database at `postgres`, configured by `change`.
     pub(crate) async fn with(workers: usize, postgres: &str, change: impl FnOnce(&mut Config)) -> Self {
-        let server = TestNats::start().await;
+        Self::on(Nats::One(TestNats::start().await), workers, postgres, change).await
+    }
+
+    /// Two workers on three nodes that replicate.
+    pub(crate) async fn on_three_nodes() -> Self {
+        let nodes = Nats::Three(TestNats::cluster(3).await);
+        let three = |config: &mut Config| config.nats.replicas = 3;
+        Self::on(nodes, 2, &fresh_database().await, three).await
+    }
+
+    async fn on(server: Nats, workers: usize, postgres: &str, change: impl FnOnce(&mut Config)) -> Self {
         let folder = TestFolder::new();
         let mut config = config(&server, postgres, &folder);
         change(&mut config);
@@ -127,10 +143,13 @@ impl Drop for Site {
     }
 }
 
-fn config(server: &TestNats, postgres: &str, folder: &TestFolder) -> Config {
+fn config(server: &Nats, postgres: &str, folder: &TestFolder) -> Config {
     let mut config = Config::default();
-    let url = server.url();
-    let address: async_nats::ServerAddr = url.parse().unwrap();
+    let url = match server {
+        Nats::One(node) => node.url(),
+        Nats::Three(nodes) => nodes.url(),
+    };
+    let address: async_nats::ServerAddr = url.split(',').next().unwrap().parse().unwrap();
     address.username().unwrap().clone_into(&mut config.nats.user);
     config.nats.password = Secret::new(address.password().unwrap());
     config.nats.url = ServiceUrl::new(url);
