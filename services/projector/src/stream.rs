@@ -21,7 +21,7 @@ use crate::{postgres, transaction};
 /// How often an idle owner shows that it still owns the stream.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Longest run of one transaction; a server that hangs is a server that is away.
-const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
+const TRANSACTION_TIMEOUT: Duration = Duration::from_mins(1);
 /// Tables that are older than this are far behind.
 const FAR_BEHIND: time::Duration = time::Duration::seconds(5);
 
@@ -212,7 +212,8 @@ impl StreamLoop {
         self.metrics.events.inc_by(batch.items.len() as u64);
         self.metrics.rows.inc_by(applied.written.rows);
         self.metrics.parked.inc_by(applied.parked.len() as u64);
-        self.metrics.batch_events.observe(batch.items.len() as f64);
+        let count = u32::try_from(batch.items.len()).unwrap_or(u32::MAX);
+        self.metrics.batch_events.observe(f64::from(count));
         self.metrics.delay_seconds.observe(delay.as_seconds_f64());
         self.metrics
             .lag_seconds

@@ -8,7 +8,7 @@ use veza_readmodel::cache::CacheChanges;
 
 use crate::batch::{Batch, Content, Item};
 use crate::postgres::blames_data;
-use crate::tables::{Changes, RowsWritten, Schema, SqlError};
+use crate::tables::{Changes, RowsWritten, Schema, SqlError, text};
 
 /// Held shared by every transaction that writes, and exclusively while schemas change their names.
 pub(crate) const NAMES_LOCK: i64 = 0x7665_7a61_6e61_6d65;
@@ -164,7 +164,9 @@ impl<'a> Sorted<'a> {
             let (behind, part): (Vec<&Item>, Vec<&Item>) = part
                 .into_iter()
                 .partition(|item| self.blocked.contains(&item.subject));
-            behind.into_iter().for_each(|item| self.follow(item));
+            for item in behind {
+                self.follow(item);
+            }
             let mut savepoint = transaction.begin().await?;
             let changes = Changes::fold(part.iter().filter_map(|item| item.entry()));
             match changes.write(&mut savepoint, schema).await {
@@ -262,9 +264,9 @@ async fn insert_parked(
     let (mut seqs, mut subjects, mut kinds, mut reasons) = (vec![], vec![], vec![], vec![]);
     for one in parked {
         seqs.push(one.seq.cast_signed());
-        subjects.push(storable(&one.subject));
-        kinds.push(storable(&one.kind));
-        reasons.push(storable(&one.reason));
+        subjects.push(text(&one.subject));
+        kinds.push(text(&one.kind));
+        reasons.push(text(&one.reason));
     }
     let sql = "INSERT INTO {s}.parked (stream, seq, subject, kind, reason)
         SELECT $1, u.* FROM unnest($2::int8[], $3::text[], $4::text[], $5::text[]) AS u
@@ -281,11 +283,6 @@ async fn insert_parked(
         .execute(connection)
         .await
         .map(drop)
-}
-
-/// A text that Postgres takes: what broke an event must not break its parking.
-fn storable(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
 }
 
 /// Where the tables of a stream are; the row is made when it is missing.

@@ -1,4 +1,5 @@
 //! The projector against real servers.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it was")]
 
 #[path = "projector/applying.rs"]
 mod applying;

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use veza_platform::event_log::StreamName;
 use veza_readmodel::PROJECTION;
 
+use super::Workbench;
 use super::hashes::{HashesError, hashes};
-use super::{Workbench, table_hashes};
 use crate::batch::{self, Reading};
 use crate::tables::{Schema, SqlError};
 use crate::transaction::{self, NAMES_LOCK, Outcome, Parked, Target};
@@ -250,6 +250,14 @@ impl<'a> Filler<'a> {
         })
     }
 
+    /// Finds out anew where the new tables are.
+    async fn reopen(&mut self) -> Result<(), RebuildError> {
+        self.connection = self.bench.connect().await?;
+        (self.at, _) =
+            transaction::position(&mut self.connection, Schema::NEXT, self.stream.as_str()).await?;
+        Ok(())
+    }
+
     /// Follows the tables in use until only a little is missing.
     async fn come_near(&mut self, progress: &(impl Fn(Progress) + Sync)) -> Result<(), RebuildError> {
         loop {
@@ -348,44 +356,41 @@ async fn switch(
         let target = filler.target().await?;
         filler.fill_to(target, progress).await
     }));
-    match tokio::time::timeout(SWITCH_TIMEOUT, rest).await {
-        Ok(filled) => drop(filled?),
-        Err(_) => {
-            transaction.rollback().await?;
-            // A cut-off transaction may have moved a position without telling.
-            for filler in fillers {
-                filler.connection = filler.bench.connect().await?;
-                (filler.at, _) =
-                    transaction::position(&mut filler.connection, Schema::NEXT, filler.stream.as_str())
-                        .await?;
-            }
-            return Ok(false);
+    let Ok(filled) = tokio::time::timeout(SWITCH_TIMEOUT, rest).await else {
+        transaction.rollback().await?;
+        // A transaction that was cut off may have moved a position without telling.
+        for filler in fillers {
+            filler.reopen().await?;
         }
-    }
+        return Ok(false);
+    };
+    filled?;
     if options.verify {
-        let url = fillers
-            .first()
-            .map(|filler| filler.bench.parts.config.postgres.url.expose().to_owned());
-        let new = table_hashes(&url.unwrap_or_default(), Schema::NEXT.name()).await?;
-        let mut other = match fillers.first() {
-            Some(filler) => filler.bench.connect().await?,
-            None => return Ok(false),
-        };
-        let old = hashes(&mut other, Schema::LIVE.name()).await?;
-        let different: Vec<String> = new
-            .iter()
-            .filter(|(table, hash)| old.get(*table) != Some(*hash))
-            .map(|(table, _)| table.clone())
-            .collect();
-        if !different.is_empty() {
-            return Err(RebuildError::Different(different));
-        }
+        verify(fillers).await?;
     }
     drop_schema(&mut transaction, Schema::PREVIOUS).await?;
     rename(&mut transaction, Schema::LIVE, Schema::PREVIOUS).await?;
     rename(&mut transaction, Schema::NEXT, Schema::LIVE).await?;
     transaction.commit().await?;
     Ok(true)
+}
+
+/// Compares the new tables with those in use, while both stand still.
+async fn verify(fillers: &mut [Filler<'_>]) -> Result<(), RebuildError> {
+    let Some(filler) = fillers.first_mut() else {
+        return Ok(());
+    };
+    let new = hashes(&mut filler.connection, Schema::NEXT.name()).await?;
+    let old = hashes(&mut filler.live, Schema::LIVE.name()).await?;
+    let different = new
+        .into_iter()
+        .filter(|(table, hash)| old.get(table) != Some(hash));
+    let different: Vec<String> = different.map(|(table, _)| table).collect();
+    if different.is_empty() {
+        Ok(())
+    } else {
+        Err(RebuildError::Different(different))
+    }
 }
 
 /// Waits for the projector's transactions to end, and lets none begin until this one is over.

@@ -7,7 +7,7 @@ use veza_readmodel::PROJECTION;
 use super::Workbench;
 use crate::batch::{self, Content};
 use crate::postgres::blames_data;
-use crate::tables::{Changes, Schema, SqlError};
+use crate::tables::{Changes, Schema, SqlError, text};
 use crate::transaction::hold_names;
 
 /// Most events of one aggregate that are applied in one transaction.
@@ -96,7 +96,7 @@ async fn retry_part(
                 .query(sql)
                 .bind(stream.to_string())
                 .bind(seq)
-                .bind(reason);
+                .bind(text(&reason).into_owned());
             query.execute(&mut *transaction).await?;
             break;
         }

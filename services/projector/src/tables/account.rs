@@ -8,7 +8,7 @@ use uuid::Uuid;
 use veza_events::AccountId;
 use veza_events::account::{AccountEvent, Registered, SessionStarted};
 
-use super::{Moment, Schema, SqlError, array_literal, wire_name};
+use super::{Moment, Schema, SqlError, array_literal, text, wire_name};
 
 #[derive(Default)]
 pub(super) struct Accounts<'a> {
@@ -20,8 +20,9 @@ pub(super) struct Accounts<'a> {
 #[derive(Default)]
 struct Change<'a> {
     registered: Option<(&'a Registered, OffsetDateTime)>,
-    /// The new name shown, itself absent when it cannot be opened any more.
-    display_name: Option<Option<&'a str>>,
+    /// Whether the name shown is another; that name is absent when it cannot be opened any more.
+    renamed: bool,
+    display_name: Option<&'a str>,
     roles: Vec<String>,
     seq: i64,
 }
@@ -37,11 +38,13 @@ impl<'a> Accounts<'a> {
         let account = account.uuid();
         match event {
             AccountEvent::Registered(event) => {
-                self.change(account, moment).registered = Some((event, moment.at))
+                self.change(account, moment).registered = Some((event, moment.at));
             }
             AccountEvent::ProfileChanged(event) => {
                 if let Some(name) = &event.display_name {
-                    self.change(account, moment).display_name = Some(name.clear().map(String::as_str));
+                    let change = self.change(account, moment);
+                    change.renamed = true;
+                    change.display_name = name.clear().map(String::as_str);
                 }
             }
             AccountEvent::RoleGranted(event) => {
@@ -72,7 +75,7 @@ impl<'a> Accounts<'a> {
         let renamed = self
             .accounts
             .iter()
-            .filter(|(_, change)| change.registered.is_some() || change.display_name.is_some());
+            .filter(|(_, change)| change.registered.is_some() || change.renamed);
         renamed.map(|(account, _)| *account).collect()
     }
 
@@ -101,10 +104,15 @@ impl<'a> Accounts<'a> {
         for (account, change) in &self.accounts {
             if let Some((event, at)) = change.registered {
                 ids.push(*account);
-                handles.push(event.handle.clear().map(String::as_str));
-                emails.push(event.email.clear().map(String::as_str));
+                handles.push(event.handle.clear().map(text));
+                emails.push(event.email.clear().map(text));
                 let first_name = event.display_name.clear().map(String::as_str);
-                names.push(change.display_name.unwrap_or(first_name));
+                let name = if change.renamed {
+                    change.display_name
+                } else {
+                    first_name
+                };
+                names.push(name.map(text));
                 roles.push(array_literal(&change.roles));
                 times.push(at);
                 seqs.push(change.seq);
@@ -141,8 +149,8 @@ impl<'a> Accounts<'a> {
             .filter(|(_, change)| change.registered.is_none())
         {
             ids.push(*account);
-            renamed.push(change.display_name.is_some());
-            names.push(change.display_name.flatten());
+            renamed.push(change.renamed);
+            names.push(change.display_name.map(text));
             roles.push(array_literal(&change.roles));
             seqs.push(change.seq);
         }
@@ -174,7 +182,7 @@ impl<'a> Accounts<'a> {
                 ids.push(*session);
                 accounts.push(started.account);
                 let device = started.event.device.as_ref().and_then(|device| device.clear());
-                devices.push(device.map(String::as_str));
+                devices.push(device.map(text));
                 starts.push(started.moment.at);
                 ends.push(started.event.expires_at.time());
                 seqs.push(started.moment.seq);

@@ -9,6 +9,8 @@ mod member;
 mod room;
 mod space;
 
+use std::borrow::Cow;
+
 use sea_orm::sqlx::{AssertSqlSafe, PgConnection, Postgres, postgres::PgArguments, query::Query};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -145,6 +147,17 @@ fn array_literal<T: std::fmt::Display>(items: impl IntoIterator<Item = T>) -> St
     }
     text.push('}');
     text
+}
+
+/// A text that Postgres takes: it stores no NUL. What people write must never keep their room from being
+/// shown, however it came into the log.
+pub(crate) fn text(text: &(impl AsRef<str> + ?Sized)) -> Cow<'_, str> {
+    let text = text.as_ref();
+    if text.contains('\0') {
+        Cow::Owned(text.replace('\0', "\u{fffd}"))
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// The name that a value has in events.

@@ -1,5 +1,6 @@
 //! Tables `message` and `timeline`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use sea_orm::sqlx::PgConnection;
@@ -8,7 +9,7 @@ use veza_events::room::{MessagePosted, RoomEvent};
 use veza_events::{MessageId, RoomId};
 use veza_readmodel::cache::{CachedMessage, RoomChange};
 
-use super::{Moment, RowsWritten, Schema, SqlError};
+use super::{Moment, RowsWritten, Schema, SqlError, text};
 
 #[derive(Default)]
 pub(super) struct Rooms<'a> {
@@ -48,7 +49,7 @@ impl<'a> Rooms<'a> {
                     message: event.message.uuid(),
                     seq: moment.seq.cast_unsigned(),
                     author: event.author.uuid(),
-                    body: event.body.clear().cloned(),
+                    body: event.body.clear().map(text).map(Cow::into_owned),
                     reply_to: event.reply_to.map(MessageId::uuid),
                     posted_at: moment.at,
                 });
@@ -92,7 +93,7 @@ impl<'a> Rooms<'a> {
             rooms.push(event.room.uuid());
             spaces.push(event.space.uuid());
             authors.push(event.author.uuid());
-            bodies.push(event.body.clear().map(String::as_str));
+            bodies.push(event.body.clear().map(text));
             replies.push(event.reply_to.map(MessageId::uuid));
             times.push(moment.at);
             seqs.push(moment.seq);

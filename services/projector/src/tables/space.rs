@@ -8,14 +8,14 @@ use uuid::Uuid;
 use veza_events::space::{Created, InviteCreated, RoomCreated, SpaceEvent};
 use veza_events::{Permissions, RoleId, SpaceId};
 
-use super::{Moment, Schema, SqlError, array_literal, uuid_of, wire_name};
+use super::{Moment, Schema, SqlError, array_literal, text, uuid_of, wire_name};
 
 /// Name of the role that everybody holds, until it is given another.
 const EVERYONE: &str = "everyone";
 
 #[derive(Default)]
 pub(super) struct Spaces<'a> {
-    spaces: BTreeMap<Uuid, SpaceChange<'a>>,
+    changed: BTreeMap<Uuid, SpaceChange<'a>>,
     /// By space and role; `None`: removed.
     roles: BTreeMap<(Uuid, Uuid), Option<Role<'a>>>,
     rooms: BTreeMap<Uuid, RoomChange<'a>>,
@@ -59,7 +59,7 @@ impl<'a> Spaces<'a> {
         let id = space.uuid();
         match event {
             SpaceEvent::Created(event) => {
-                let change = self.spaces.entry(id).or_default();
+                let change = self.changed.entry(id).or_default();
                 (change.created, change.seq) = (Some((event, at)), seq);
                 let everyone = Role {
                     name: EVERYONE,
@@ -71,7 +71,7 @@ impl<'a> Spaces<'a> {
                     .insert((id, RoleId::everyone(space).uuid()), Some(everyone));
             }
             SpaceEvent::Changed(event) => {
-                let change = self.spaces.entry(id).or_default();
+                let change = self.changed.entry(id).or_default();
                 change.name = event.name.as_deref().or(change.name);
                 change.seq = seq;
             }
@@ -106,7 +106,7 @@ impl<'a> Spaces<'a> {
 
     pub(super) async fn write(&self, connection: &mut PgConnection, schema: Schema) -> Result<u64, SqlError> {
         let mut rows = 0;
-        if !self.spaces.is_empty() {
+        if !self.changed.is_empty() {
             rows += self.insert_spaces(connection, schema).await?;
             rows += self.update_spaces(connection, schema).await?;
         }
@@ -140,10 +140,10 @@ impl<'a> Spaces<'a> {
 
     async fn insert_spaces(&self, connection: &mut PgConnection, schema: Schema) -> Result<u64, SqlError> {
         let (mut ids, mut names, mut owners, mut times, mut seqs) = (vec![], vec![], vec![], vec![], vec![]);
-        for (space, change) in &self.spaces {
+        for (space, change) in &self.changed {
             if let Some((event, at)) = change.created {
                 ids.push(*space);
-                names.push(change.name.unwrap_or(&event.name));
+                names.push(text(change.name.unwrap_or(&event.name)));
                 owners.push(uuid_of(event.owner));
                 times.push(at);
                 seqs.push(change.seq);
@@ -164,9 +164,9 @@ impl<'a> Spaces<'a> {
 
     async fn update_spaces(&self, connection: &mut PgConnection, schema: Schema) -> Result<u64, SqlError> {
         let (mut ids, mut names, mut seqs) = (vec![], vec![], vec![]);
-        for (space, change) in self.spaces.iter().filter(|(_, change)| change.created.is_none()) {
+        for (space, change) in self.changed.iter().filter(|(_, change)| change.created.is_none()) {
             ids.push(*space);
-            names.push(change.name);
+            names.push(change.name.map(text));
             seqs.push(change.seq);
         }
         let sql = "UPDATE {s}.space AS s SET name = COALESCE(u.name, s.name), seq = u.seq
@@ -189,7 +189,7 @@ impl<'a> Spaces<'a> {
             if let Some(change) = change {
                 spaces.push(*space);
                 ids.push(*role);
-                names.push(change.name);
+                names.push(text(change.name));
                 permissions.push(array_literal(
                     change.permissions.iter().map(|one| wire_name(&one)),
                 ));
@@ -235,8 +235,8 @@ impl<'a> Spaces<'a> {
             if let Some((event, space, at)) = change.created {
                 ids.push(*room);
                 spaces.push(space);
-                names.push(change.name.unwrap_or(&event.name));
-                topics.push(change.topic.unwrap_or_default());
+                names.push(text(change.name.unwrap_or(&event.name)));
+                topics.push(text(change.topic.unwrap_or_default()));
                 kinds.push(wire_name(&event.kind));
                 archived.push(change.archived);
                 times.push(at);
@@ -268,8 +268,8 @@ impl<'a> Spaces<'a> {
             (vec![], vec![], vec![], vec![], vec![]);
         for (room, change) in self.rooms.iter().filter(|(_, change)| change.created.is_none()) {
             ids.push(*room);
-            names.push(change.name);
-            topics.push(change.topic);
+            names.push(change.name.map(text));
+            topics.push(change.topic.map(text));
             archived.push(change.archived);
             seqs.push(change.seq);
         }

@@ -16,24 +16,24 @@ use veza_readmodel::{PostgresOptions, ReadMetrics, ReadModel, ReadOptions};
 use veza_testkit::{TestFolder, TestNats, TestPostgres, TestRedis};
 
 /// Whatever is waited for must come within this.
-pub const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
-pub struct Site {
-    pub nats: TestNats,
-    pub postgres: TestPostgres,
-    pub redis: TestRedis,
-    pub log: EventLog,
-    pub scribe: Scribe,
-    pub client: async_nats::Client,
+pub(crate) struct Site {
+    pub(crate) nats: TestNats,
+    pub(crate) postgres: TestPostgres,
+    pub(crate) redis: TestRedis,
+    pub(crate) log: EventLog,
+    pub(crate) scribe: Scribe,
+    pub(crate) client: async_nats::Client,
     kek: PathBuf,
     _folder: TestFolder,
 }
 
 /// A running projector.
-pub struct Projector(pub Runtime);
+pub(crate) struct Projector(pub(crate) Runtime);
 
 impl Site {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let (nats, postgres, redis) =
             tokio::join!(TestNats::start(), TestPostgres::start(), TestRedis::start());
         veza_migrations::migrate(&postgres.url()).await.unwrap();
@@ -63,30 +63,30 @@ impl Site {
         }
     }
 
-    pub fn config(&self) -> Config {
+    pub(crate) fn config(&self) -> Config {
         config(&self.nats, &self.postgres, &self.redis, &self.kek)
     }
 
     /// Starts a projector, and waits until it owns or stands by.
-    pub async fn projector(&self) -> Projector {
+    pub(crate) async fn projector(&self) -> Projector {
         self.projector_with(self.config()).await
     }
 
-    pub async fn projector_with(&self, config: Config) -> Projector {
+    pub(crate) async fn projector_with(&self, config: Config) -> Projector {
         let rt = Runtime::new(config);
         rt.run_role("projector", veza_projector::run);
         rt.health.ready(SOON).await.unwrap();
         Projector(rt)
     }
 
-    pub async fn bench(&self) -> veza_projector::projection::Workbench {
+    pub(crate) async fn bench(&self) -> veza_projector::projection::Workbench {
         veza_projector::projection::Workbench::open(&Runtime::new(self.config()))
             .await
             .unwrap()
     }
 
     /// The read models as a door has them.
-    pub async fn reader(&self, cached: bool) -> ReadModel {
+    pub(crate) async fn reader(&self, cached: bool) -> ReadModel {
         let config = self.config();
         let cache = veza_projector::cache_options(&config);
         let options = ReadOptions {
@@ -103,7 +103,7 @@ impl Site {
     }
 
     /// A community that is written to the log, without messages.
-    pub async fn community(&self) -> Community {
+    pub(crate) async fn community(&self) -> Community {
         let community = Community::new(shards());
         self.scribe.write(community.people_facts()).await.unwrap();
         self.scribe.write(community.structure()).await.unwrap();
@@ -111,14 +111,14 @@ impl Site {
     }
 
     /// Writes messages into the first room; returns the sequence of the last.
-    pub async fn say(&self, community: &Community, bodies: &[&str]) -> u64 {
+    pub(crate) async fn say(&self, community: &Community, bodies: &[&str]) -> u64 {
         let says = |body: &&str| community.says(community.people[0], community.rooms[0], body);
         let facts: Vec<Fact> = bodies.iter().map(says).collect();
         self.scribe.write(facts).await.unwrap()
     }
 
     /// Waits until the tables have everything that the log has.
-    pub async fn caught_up(&self) {
+    pub(crate) async fn caught_up(&self) {
         let reader = self.reader(false).await;
         for stream in self.log.streams() {
             let head = self.log.head(&stream).await.unwrap();
@@ -132,13 +132,13 @@ impl Site {
         }
     }
 
-    pub async fn hashes(&self, schema: &str) -> BTreeMap<String, String> {
+    pub(crate) async fn hashes(&self, schema: &str) -> BTreeMap<String, String> {
         veza_projector::projection::table_hashes(&self.postgres.url(), schema)
             .await
             .unwrap()
     }
 
-    pub async fn sql(&self, statement: &str) -> String {
+    pub(crate) async fn sql(&self, statement: &str) -> String {
         self.postgres
             .sql("veza", statement)
             .await
@@ -148,7 +148,7 @@ impl Site {
     }
 
     /// A client of the cache, for looking at it.
-    pub async fn cache(&self) -> fred::clients::Client {
+    pub(crate) async fn cache(&self) -> fred::clients::Client {
         let client =
             fred::prelude::Builder::from_config(fred::prelude::Config::from_url(&self.redis.url()).unwrap())
                 .build()
@@ -158,7 +158,7 @@ impl Site {
     }
 
     /// Keys of the cache like `pattern`.
-    pub async fn cached(&self, pattern: &str) -> usize {
+    pub(crate) async fn cached(&self, pattern: &str) -> usize {
         let client = self.cache().await;
         let keys = client
             .scan_buffered(pattern, Some(1_000), None)
@@ -168,7 +168,7 @@ impl Site {
     }
 
     /// Waits until the cache of the first shard is in force at the position of the tables.
-    pub async fn cache_in_force(&self) {
+    pub(crate) async fn cache_in_force(&self) {
         let client = self.cache().await;
         let head = self.log.head(&"SPACES_0".into()).await.unwrap();
         eventually("the cache follows", async || {
@@ -187,28 +187,29 @@ impl Site {
 }
 
 impl Projector {
-    pub fn metric(&self, name: &str) -> f64 {
+    /// A counter or gauge, summed over the streams.
+    pub(crate) fn metric(&self, name: &str) -> i64 {
         let text = self.0.metrics.encode();
         let values = text
             .lines()
             .filter(|line| line.starts_with(name))
             .filter_map(|line| line.rsplit(' ').next());
-        values.map(|value| value.parse::<f64>().unwrap()).sum()
+        values.map(|value| value.parse::<i64>().unwrap()).sum()
     }
 
-    pub async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         self.0.lifecycle.drain(SOON).await.unwrap();
     }
 
     /// As if the process had died: nothing is finished, nothing is given back.
-    pub async fn kill(&self) {
+    pub(crate) async fn kill(&self) {
         self.0.lifecycle.hard.cancel();
         let _ = self.0.lifecycle.drain(Duration::ZERO).await;
     }
 }
 
 /// Waits for a condition.
-pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + SOON;
     while !condition().await {
         assert!(tokio::time::Instant::now() < deadline, "waited in vain: {what}");
@@ -216,7 +217,7 @@ pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     }
 }
 
-pub fn shards() -> Shards {
+pub(crate) fn shards() -> Shards {
     Shards::new(1)
 }
 

@@ -35,9 +35,9 @@ async fn a_rebuild() {
         let rebuilt = projection::rebuild(&bench, RebuildOptions::default(), make, progress)
             .await
             .unwrap();
-        let rate = rebuilt.events as f64 / rebuilt.applying.as_secs_f64();
+        let rate = u128::from(rebuilt.events) * 1_000 / rebuilt.applying.as_millis().max(1);
         eprintln!(
-            "{} events in {:.1?}: {rate:.0}/s; held {:.0?}",
+            "{} events in {:.1?}: {rate}/s; held {:.0?}",
             rebuilt.events, rebuilt.applying, rebuilt.held
         );
     }
