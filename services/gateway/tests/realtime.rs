@@ -1,6 +1,7 @@
 //! The WebSocket over real TCP, on a real log. Only workers, keys and tickets are stand-ins.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+#![expect(clippy::disallowed_methods, reason = "a test has no role to spawn on")]
 
 #[path = "realtime/access.rs"]
 mod access;
