@@ -31,7 +31,7 @@ pub(crate) struct Site {
 
 /// One node or three.
 enum Nats {
-    One(TestNats),
+    One(Box<TestNats>),
     Three(TestCluster),
 }
 
@@ -43,7 +43,13 @@ impl Site {
 
     /// Several workers on the database at `postgres`, configured by `change`.
     pub(crate) async fn with(workers: usize, postgres: &str, change: impl FnOnce(&mut Config)) -> Self {
-        Self::on(Nats::One(TestNats::start().await), workers, postgres, change).await
+        Self::on(
+            Nats::One(Box::new(TestNats::start().await)),
+            workers,
+            postgres,
+            change,
+        )
+        .await
     }
 
     /// Two workers on three nodes that replicate.
