@@ -5,10 +5,6 @@
 //! `cargo run --release -p veza-gateway --example fan_out -- <rooms> <members> <messages/s> <seconds>`
 
 #![expect(clippy::print_stdout, reason = "it prints a table")]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a program of its own has no role to spawn on"
-)]
 #![expect(clippy::cast_precision_loss, reason = "rates and shares need no more")]
 
 #[path = "../tests/realtime/client.rs"]
@@ -31,7 +27,6 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio_tungstenite::tungstenite::Message;
-use uuid::Uuid;
 use veza_events::RoomId;
 use veza_platform::ambient;
 
@@ -283,7 +278,7 @@ async fn speak(mut client: Client, room: RoomId, per_second: f64, seconds: u64) 
     while tokio::time::Instant::now() < end {
         pace.tick().await;
         let sent = now_us();
-        let (id, command) = (client.id(), Uuid::from(ambient::new_uuid()));
+        let (id, command) = (client.id(), ambient::new_uuid());
         let body = format!("{sent} {padding}");
         client
             .send(json!({"t": "send", "id": id, "room": room, "command_id": command, "body": body}))

@@ -168,6 +168,8 @@ async fn who_saw_more_than_there_is_comes_from_another_log() {
 async fn a_slow_reader_is_told_of_its_lag_and_catches_up_without_a_hole() {
     let stage = Stage::with(|limits| {
         limits.lag_queue_bytes = 20_000;
+        // It reads nothing for as long as the log takes to store it all.
+        limits.slow_reader_timeout_ms = 600_000;
         limits.ring_events = 64;
     })
     .await;
