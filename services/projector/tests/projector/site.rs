@@ -23,6 +23,7 @@ pub(crate) struct Site {
     pub(crate) postgres: TestPostgres,
     pub(crate) redis: TestRedis,
     pub(crate) log: EventLog,
+    pub(crate) keys: Keyring,
     pub(crate) scribe: Scribe,
     pub(crate) client: async_nats::Client,
     kek: PathBuf,
@@ -50,12 +51,14 @@ impl Site {
         let db = veza_platform::postgres::connect(&config.postgres, "test")
             .await
             .unwrap();
-        let scribe = Scribe::new(log.clone(), Keyring::open(db, &config.keys).unwrap());
+        let keys = Keyring::open(db, &config.keys).unwrap();
+        let scribe = Scribe::new(log.clone(), keys.clone());
         Self {
             nats,
             postgres,
             redis,
             log,
+            keys,
             scribe,
             client,
             kek,

@@ -3,7 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use futures::{StreamExt, TryStreamExt};
 use veza_events::Shards;
+use veza_platform::ledger::Ledger;
 use veza_projector::projection::{self, Progress, RebuildOptions};
 use veza_projector::workload::{Community, Fact};
 
@@ -23,6 +25,7 @@ async fn a_rebuild() {
     let begun = Instant::now();
     let count = site.scribe.fill(Shards::new(1), wanted, |_| {}).await.unwrap();
     eprintln!("{count} events written in {:.1?}", begun.elapsed());
+    read_alone(&site).await;
     let url = site.postgres.url();
     for _ in 0..setting("VEZA_SPEED_ROUNDS", 2) {
         let bench = site.bench().await;
@@ -42,6 +45,27 @@ async fn a_rebuild() {
         );
     }
     reference(&site).await;
+}
+
+/// What reading costs: the bare records, and then with decoding and opening.
+async fn read_alone(site: &Site) {
+    let stream = "SPACES_0".into();
+    let head = usize::try_from(site.log.head(&stream).await.unwrap()).unwrap();
+    let begun = Instant::now();
+    let records: Vec<_> = site
+        .log
+        .follow(&stream, 0)
+        .take(head)
+        .try_collect()
+        .await
+        .unwrap();
+    eprintln!("{head} records read in {:.1?}", begun.elapsed());
+    let ledger = Ledger::new(site.log.clone(), site.keys.clone(), "veza/test");
+    let begun = Instant::now();
+    for record in records {
+        ledger.read(record).await.unwrap();
+    }
+    eprintln!("{head} records decoded and opened in {:.1?}", begun.elapsed());
 }
 
 /// The same messages by COPY into a table of the same shape.
