@@ -9,6 +9,8 @@ use crate::config::NatsConfig;
 
 /// Messages that one subscription may hold before it is told that it is too slow.
 const SUBSCRIPTION_CAPACITY: usize = 65_536;
+/// How often the server is asked whether it is there: one that is frozen is noticed after two of them.
+const PING: Duration = Duration::from_secs(2);
 /// Longest wait between two tries to reach the server again.
 const MAX_BACKOFF: Duration = Duration::from_secs(1);
 
@@ -43,6 +45,7 @@ fn options(config: &NatsConfig, name: &str) -> ConnectOptions {
     let options = ConnectOptions::new()
         .name(format!("veza-{name}"))
         .subscription_capacity(SUBSCRIPTION_CAPACITY)
+        .ping_interval(PING)
         .connection_timeout(Duration::from_millis(config.connect_timeout_ms))
         .request_timeout(Some(Duration::from_millis(config.request_timeout_ms)))
         .reconnect_delay_callback(backoff)

@@ -11,5 +11,5 @@ pub use servers::{
 };
 pub use veza_servers;
 
-pub mod otlp;
 pub mod history;
+pub mod otlp;

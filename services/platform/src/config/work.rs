@@ -76,8 +76,6 @@ pub struct ChatConfig {
     pub cached_spaces: u64,
     /// Memberships held in memory.
     pub cached_members: u64,
-    /// Command ids remembered per worker, so that a repeated command gets its first answer.
-    pub recent_commands: u64,
     /// Commands one worker works on at once.
     #[schemars(range(min = 1))]
     pub max_concurrent_commands: usize,
@@ -90,7 +88,6 @@ impl Default for ChatConfig {
             max_message_bytes: 16_384,
             cached_spaces: 10_000,
             cached_members: 200_000,
-            recent_commands: 100_000,
             max_concurrent_commands: 1_024,
         }
     }

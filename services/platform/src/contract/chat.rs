@@ -265,6 +265,17 @@ macro_rules! in_space {
 }
 
 in_space!(
-    CreateSpace, ChangeSpace, CreateRoom, ChangeRoom, DefineRole, RemoveRole, CreateInvite, RevokeInvite,
-    AcceptInvite, ChangeMember, RemoveMember, Post, GetAccess,
+    CreateSpace,
+    ChangeSpace,
+    CreateRoom,
+    ChangeRoom,
+    DefineRole,
+    RemoveRole,
+    CreateInvite,
+    RevokeInvite,
+    AcceptInvite,
+    ChangeMember,
+    RemoveMember,
+    Post,
+    GetAccess,
 );

@@ -35,9 +35,8 @@ impl Caller {
     /// # Errors
     /// `session.required` when nobody is signed in.
     pub fn account(&self) -> Result<AccountId, Problem> {
-        self.account.ok_or_else(|| {
-            Problem::new(ProblemKind::Unauthenticated, "session.required", "sign in first")
-        })
+        self.account
+            .ok_or_else(|| Problem::new(ProblemKind::Unauthenticated, "session.required", "sign in first"))
     }
 }
 

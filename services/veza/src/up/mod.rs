@@ -83,7 +83,8 @@ fn configure(cli: &Cli, args: &UpArgs) -> anyhow::Result<Config> {
         config.gateway.public_url = format!("http://{}", config.gateway.listen);
     }
     if !args.verbose && config.telemetry.log_filter == defaults.telemetry.log_filter {
-        config.telemetry.log_filter = "warn".to_owned();
+        // Libraries that log through the `log` crate warn of every connection that ends, ours included.
+        config.telemetry.log_filter = "warn,log=error".to_owned();
     }
     Ok(config)
 }
