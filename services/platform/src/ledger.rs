@@ -24,7 +24,7 @@ use crate::{
 /// log's two-minute window of duplicates.
 pub const MAX_AHEAD: Duration = Duration::from_secs(30);
 /// Ids older than this are looked for in the log before they are done.
-const FRESH: Duration = Duration::from_secs(60);
+const FRESH: Duration = Duration::from_mins(1);
 /// Ids older than this are refused.
 pub const MAX_AGE: Duration = Duration::from_hours(24);
 /// How often a lost race is decided anew before the caller hears of it.

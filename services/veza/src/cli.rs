@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(name = "veza", version, arg_required_else_help = true)]
 pub(crate) struct Cli {
-    /// Settings file (TOML); VEZA__SECTION__KEY variables go over it.
+    /// Settings file (TOML); `VEZA__SECTION__KEY` variables go over it.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Folder of a local platform: its data, keys and settings.

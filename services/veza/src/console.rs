@@ -47,6 +47,7 @@ impl Console {
 
     /// A line for people, beside the result.
     #[expect(clippy::print_stderr, reason = "this is where commands speak")]
+    #[expect(clippy::unused_self, reason = "callers speak through their console")]
     pub(crate) fn say(&self, line: impl Display) {
         eprintln!("{line}");
     }

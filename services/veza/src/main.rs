@@ -47,7 +47,7 @@ async fn run(cli: Cli, console: &Console) -> anyhow::Result<ExitCode> {
         Command::Up(args) => up::run(&cli, args, console).await?,
         Command::Down => commands::down::run(&cli, console).await?,
         Command::Status => return commands::status::run(&cli, console).await,
-        Command::Doctor => return commands::doctor::run(&cli, console),
+        Command::Doctor => return Ok(commands::doctor::run(&cli, console)),
         Command::Setup => commands::setup::run(&cli, console).await?,
         Command::Config { action } => return commands::config::run(&cli, action, console),
         Command::Projection { action } => commands::projection::run(&cli, action, console).await?,

@@ -183,14 +183,12 @@ impl<S: Send + Sync + 'static> Router<S> {
     }
 
     fn answer(&self, name: &str, caller: Option<Caller>, body: Bytes) -> Answer {
-        match (self.handlers.get(name), caller) {
-            (Some(take), Some(caller)) => take(Arc::clone(&self.state), caller, body),
-            _ => {
-                let detail = "this worker does not know the command; are all roles of one version?";
-                let problem = Problem::new(ProblemKind::Internal, "platform.unknown_command", detail);
-                Box::pin(async move { encode::<()>(&Err(problem)) })
-            }
+        if let (Some(take), Some(caller)) = (self.handlers.get(name), caller) {
+            return take(Arc::clone(&self.state), caller, body);
         }
+        let detail = "this worker does not know the command; are all roles of one version?";
+        let problem = Problem::new(ProblemKind::Internal, "platform.unknown_command", detail);
+        Box::pin(async move { encode::<()>(&Err(problem)) })
     }
 }
 

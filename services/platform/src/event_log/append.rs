@@ -233,8 +233,8 @@ mod tests {
             .collect())
     }
 
-    fn some(subject: &str, seq: u64) -> Option<(String, u64)> {
-        Some((subject.to_owned(), seq))
+    fn checked(subject: &str, seq: u64) -> (String, u64) {
+        (subject.to_owned(), seq)
     }
 
     #[test]
@@ -244,13 +244,13 @@ mod tests {
             draft("a", Some(("a", 4))),
             draft("a", None),
         ];
-        assert_eq!(expectations(drafts), Ok(vec![some("a", 4), None, None]));
+        assert_eq!(expectations(drafts), Ok(vec![Some(checked("a", 4)), None, None]));
     }
 
     #[test]
     fn a_fence_behind_the_write_of_its_subject_moves_to_the_write() {
         let drafts = vec![draft("member", None), draft("room", Some(("member", 3)))];
-        assert_eq!(expectations(drafts), Ok(vec![some("member", 3), None]));
+        assert_eq!(expectations(drafts), Ok(vec![Some(checked("member", 3)), None]));
     }
 
     #[test]
@@ -261,7 +261,7 @@ mod tests {
         ];
         assert_eq!(
             expectations(drafts),
-            Ok(vec![some("member", 3), some("member", 3)])
+            Ok(vec![Some(checked("member", 3)), Some(checked("member", 3))])
         );
     }
 
@@ -273,7 +273,7 @@ mod tests {
         ];
         assert_eq!(
             expectations(drafts),
-            Ok(vec![some("member", 3), some("member", 3)])
+            Ok(vec![Some(checked("member", 3)), Some(checked("member", 3))])
         );
     }
 

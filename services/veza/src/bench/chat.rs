@@ -5,12 +5,13 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use veza_client::Person;
-use veza_servers::{Fleet, FleetNats};
+use veza_servers::Fleet;
 
 use super::{
-    Outcome, Row,
+    Outcome, Row, fill,
     load::{self, Plan, Seen, SocketPlan},
     machine, platform,
     statistics::Times,
@@ -76,10 +77,8 @@ pub(super) async fn run(args: &ChatArgs, console: &Console) -> anyhow::Result<Ou
 
 /// Publishes to a stream of the same settings at the same rate, without anything of ours.
 async fn raw_appends(fleet: &Fleet, args: &ChatArgs) -> anyhow::Result<Times> {
-    let FleetNats::Single(nats) = &fleet.nats else {
-        anyhow::bail!("the bench runs on one node")
-    };
-    let client = async_nats::connect(nats.url()).await?;
+    let config = fill::settings(fleet)?;
+    let client = veza_platform::nats::connect(&config.nats, "bench", &CancellationToken::new()).await?;
     let jetstream = async_nats::jetstream::new(client);
     let name = "BENCH_RAW".to_owned();
     let config = async_nats::jetstream::stream::Config {

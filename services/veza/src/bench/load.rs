@@ -1,6 +1,10 @@
 //! One process of load: sockets that watch, sockets that send, and a check of everything that arrives.
 
-use std::{collections::BTreeMap, io::Read, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Read,
+    time::Duration,
+};
 
 use anyhow::Context;
 use futures::{SinkExt, StreamExt};
@@ -106,9 +110,9 @@ pub(super) async fn run() -> anyhow::Result<()> {
         sockets.push(open(&plan.url, socket).await?);
     }
     let ends = Instant::now() + Duration::from_secs_f64(plan.seconds);
-    let mut first_watchers = BTreeMap::new();
+    let mut first_watchers = BTreeSet::new();
     let runs = sockets.into_iter().zip(&plan.sockets).map(|(stream, socket)| {
-        let timed = socket.watch && first_watchers.insert(socket.room, ()).is_none();
+        let timed = socket.watch && first_watchers.insert(socket.room);
         Runner {
             plan: &plan,
             socket,

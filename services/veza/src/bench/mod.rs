@@ -3,6 +3,13 @@
 //! The platform runs as in production, one process per role; the load comes from processes of its own,
 //! over loopback, bounded in count and time, and checks that everything arrived once and in order.
 
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts and rates of a bench are far below 2^52"
+)]
+
 mod chat;
 mod fill;
 mod load;

@@ -39,7 +39,7 @@ const ROOMS: usize = 50;
 /// Posts under way at once in the live run.
 const IN_FLIGHT: usize = 256;
 /// How long the read models may take to catch up at the end.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 pub(super) async fn run(args: &ProjectionArgs, console: &Console) -> anyhow::Result<Outcome> {
     let folder = platform::Folder::new()?;

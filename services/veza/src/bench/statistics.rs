@@ -20,12 +20,6 @@ impl Times {
     }
 
     /// The value below which the share `q` of all times lies; 0 without any.
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "an index between 0 and the length"
-    )]
     pub(super) fn quantile(&mut self, q: f64) -> f64 {
         self.0.sort_by(f64::total_cmp);
         let index = (self.0.len() as f64 * q).ceil() as usize;

@@ -38,7 +38,7 @@ impl Finding {
 }
 
 /// Exit code 0 when nothing is wrong.
-pub(crate) fn run(cli: &Cli, console: &Console) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(cli: &Cli, console: &Console) -> ExitCode {
     let mut findings = tools();
     findings.push(Finding::new("data folder", data_folder(&cli.data_dir)));
     findings.push(Finding::new("memory", memory()));
@@ -63,11 +63,11 @@ pub(crate) fn run(cli: &Cli, console: &Console) -> anyhow::Result<ExitCode> {
             .collect();
         console::table(&rows)
     });
-    Ok(if good {
+    if good {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
-    })
+    }
 }
 
 fn tools() -> Vec<Finding> {

@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::{cli::Cli, console::Console, up::state};
 
 /// Longer than the longest drain by default, and the servers after it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(50);
 
 pub(crate) async fn run(cli: &Cli, console: &Console) -> anyhow::Result<()> {

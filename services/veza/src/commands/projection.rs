@@ -92,7 +92,7 @@ async fn rebuild(
     let make_tables =
         async |schema| veza_migrations::migrate_read(config.postgres.url.expose(), schema).await;
     let rebuilt = projection::rebuild(bench, options, make_tables, |progress| {
-        show(&bar, &seen, progress)
+        show(&bar, &seen, progress);
     })
     .await?;
     bar.finish_and_clear();

@@ -14,16 +14,16 @@ use veza_platform::{
 use crate::{cli::Cli, console::Console, roles};
 
 /// How long setup waits for servers that are still starting.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) async fn run(cli: &Cli, console: &Console) -> anyhow::Result<()> {
     let config = roles::checked(roles::settings(cli)?)?;
-    let step = console.step("streams, tables and keys");
+    let progress = console.step("streams, tables and keys");
     let stop = CancellationToken::new();
     tokio::time::timeout(PATIENCE, apply(&config, &stop))
         .await
         .context("the servers did not answer within a minute")??;
-    step.done();
+    progress.done();
     Ok(())
 }
 

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// How long the platform may take until everything answers.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// Starts everything, prints where it is, and stays until it is told to stop.
 pub(crate) async fn run(cli: &Cli, args: &UpArgs, console: &Console) -> anyhow::Result<()> {
@@ -84,7 +84,7 @@ fn configure(cli: &Cli, args: &UpArgs) -> anyhow::Result<Config> {
     }
     if !args.verbose && config.telemetry.log_filter == defaults.telemetry.log_filter {
         // Libraries that log through the `log` crate warn of every connection that ends, ours included.
-        config.telemetry.log_filter = "warn,log=error".to_owned();
+        config.telemetry.log_filter = String::from("warn,log=error");
     }
     Ok(config)
 }

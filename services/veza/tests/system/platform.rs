@@ -13,7 +13,7 @@ use veza_testkit::{
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 /// Long enough for a machine with one busy core; nothing waits for it when all is well.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) struct Platform {
     pub(crate) fleet: Fleet,
