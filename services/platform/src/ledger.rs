@@ -169,8 +169,17 @@ impl Ledger {
     /// # Errors
     /// [`RecordError`]; a key that is gone is none: the field stays closed.
     pub async fn read(&self, record: Record) -> Result<Recorded, RecordError> {
+        self.read_ref(&record).await
+    }
+
+    /// The same without taking the record, for those that may have to read it again: headers are costly
+    /// to copy.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub async fn read_ref(&self, record: &Record) -> Result<Recorded, RecordError> {
         let subject = record.subject.parse()?;
-        let envelope = read_envelope(&record)?;
+        let envelope = read_envelope(record)?;
         let mut event = Event::decode(&envelope.kind, &record.payload)?;
         if let Some(key) = envelope.key
             && let Some(data_key) = self.keys.get(key).await.map_err(RecordError::Keys)?
@@ -179,7 +188,7 @@ impl Ledger {
             event.visit_sealed(&mut |field| field.open(&mut |text| data_key.open(&data, text)));
         }
         Ok(Recorded {
-            position: record.position,
+            position: record.position.clone(),
             prev: record.prev,
             subject,
             envelope,

@@ -241,10 +241,9 @@ impl Reader {
 /// Decodes one record; waits while keys are away.
 pub(crate) async fn read_item(ledger: &Ledger, metrics: &StreamMetrics, record: Record) -> Item {
     let seq = record.position.seq;
-    let subject = record.subject.clone();
     let kind = header_of(&record, header::TYPE).unwrap_or_default().to_owned();
     let content = loop {
-        match ledger.read(record.clone()).await {
+        match ledger.read_ref(&record).await {
             Ok(recorded) => break Content::Event(Box::new(recorded)),
             Err(RecordError::Keys(problem)) => {
                 tracing::warn!(error = %problem, "an event waits for its key");
@@ -252,7 +251,7 @@ pub(crate) async fn read_item(ledger: &Ledger, metrics: &StreamMetrics, record: 
             }
             Err(RecordError::Body(DecodeError::UnknownType(_))) => {
                 metrics.unknown.inc();
-                break match subject.parse() {
+                break match record.subject.parse() {
                     Ok(subject) => Content::Unknown(subject),
                     Err(error) => Content::Unreadable(error.to_string()),
                 };
@@ -262,7 +261,7 @@ pub(crate) async fn read_item(ledger: &Ledger, metrics: &StreamMetrics, record: 
     };
     Item {
         seq,
-        subject,
+        subject: record.subject,
         kind,
         content,
     }

@@ -100,11 +100,14 @@ async fn attempt(
         HashSet::new()
     };
     let mut sorted = Sorted::new(&batch.items, blocked);
-    let written = if careful {
-        sorted.search(&mut transaction, target.schema).await?
-    } else {
-        sorted.changes().write(&mut transaction, target.schema).await?
-    };
+    let mut written = RowsWritten::default();
+    if careful {
+        written = sorted.search(&mut transaction, target.schema).await?;
+    }
+    let changes = sorted.changes();
+    if !careful {
+        written = changes.write(&mut transaction, target.schema).await?;
+    }
     let Sorted { parked, .. } = &sorted;
     if let (false, Some(first)) = (target.park, parked.first()) {
         let refused = Outcome::Refused(first.clone());
@@ -113,7 +116,12 @@ async fn attempt(
     }
     insert_parked(&mut transaction, target, parked).await?;
     transaction.commit().await?;
-    let cache = sorted.changes().cache_changes(batch.last);
+    // Nobody reads through a cache what is still being rebuilt.
+    let cache = if target.schema == Schema::LIVE {
+        changes.cache_changes(batch.last)
+    } else {
+        CacheChanges::default()
+    };
     Ok(Outcome::Applied(Applied {
         written,
         parked: sorted.parked,

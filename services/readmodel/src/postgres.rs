@@ -15,6 +15,8 @@ pub(crate) struct Postgres {
     db: DatabaseConnection,
     breaker: Breaker,
     acquire_timeout: Duration,
+    /// Dead connections that one question may meet.
+    most_connections: u32,
     /// Longest a caller waits in all.
     patience: Duration,
     metrics: ReadMetrics,
@@ -39,6 +41,7 @@ impl Postgres {
             db,
             breaker: Breaker::new(PAUSE),
             acquire_timeout: options.acquire_timeout,
+            most_connections: options.max_connections,
             patience: options.acquire_timeout + options.statement_timeout,
             metrics,
         })
@@ -50,7 +53,8 @@ impl Postgres {
     where
         F: Future<Output = Result<T, DbErr>>,
     {
-        let mut tries_left = self.db.get_postgres_connection_pool().num_idle() + 1;
+        // The pool's own count of idle ones can be off for a moment, even below zero.
+        let mut tries_left = self.most_connections;
         loop {
             if !self.breaker.permits() {
                 return Err(self.unavailable());

@@ -14,6 +14,9 @@ use crate::{delegate_to_process, folder, http, port, secret};
 const S3_SERVER: &str = "the S3 server";
 const USER: &str = "veza";
 
+/// How often other ports are chosen when some were taken meanwhile.
+const PORT_TRIES: u32 = 3;
+
 /// How it is started.
 #[derive(Debug, Clone, Default)]
 pub struct S3Options {
@@ -56,15 +59,27 @@ impl S3 {
         let dir = folder::create(&options.dir)?;
         folder::create(&dir.join("data"))?;
         let secret = secret::load_or_create(&dir.join("secret-key"))?;
-        let ports = Ports::choose(&dir, options.port)?;
-        let process = launch(tools, &dir, ports, &secret).await?;
-        Ok(Self {
-            tools: tools.clone(),
-            dir,
-            ports,
-            secret,
-            process,
-        })
+        let mut tries = 0;
+        loop {
+            let ports = Ports::choose(&dir, options.port)?;
+            tries += 1;
+            match launch(tools, &dir, ports, &secret).await {
+                // Eight ports are many to stay free between the look and the start: others will do.
+                Err(ServerError::PortBusy { .. }) if options.port.is_none() && tries < PORT_TRIES => {
+                    Ports::forget(&dir);
+                }
+                process => {
+                    let process = process?;
+                    return Ok(Self {
+                        tools: tools.clone(),
+                        dir,
+                        ports,
+                        secret,
+                        process,
+                    });
+                }
+            }
+        }
     }
 
     /// Waits until it can serve objects.
@@ -115,6 +130,12 @@ impl Drop for S3 {
 }
 
 impl Ports {
+    /// Lets the next choice be a free one.
+    fn forget(dir: &Path) {
+        // Absent when nothing was chosen yet.
+        let _ = std::fs::remove_file(dir.join("ports.json"));
+    }
+
     /// Those of the last run where they are still free: with others it has to find its volumes anew.
     fn choose(dir: &Path, wanted: Option<u16>) -> Result<Self, ServerError> {
         let path = dir.join("ports.json");
