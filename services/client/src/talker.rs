@@ -309,6 +309,8 @@ impl Mind {
                 self.waiting.push_front(words);
                 Err(ClientError::Frame(frame.clone()))
             }
+            // A gap that could not be filled just now: a fresh connection asks for it again.
+            None if passing => Err(ClientError::Frame(frame.clone())),
             _ => {
                 self.report
                     .send_modify(|so_far| so_far.refused.push(frame.clone()));
