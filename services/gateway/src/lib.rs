@@ -21,12 +21,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use async_nats::connection::State;
-use sea_orm::{ConnectOptions, Database, DatabaseConnection};
-use veza_platform::config::{Config, PostgresConfig};
+use veza_platform::config::Config;
 use veza_platform::event_log::{EventLog, LogOptions};
 use veza_platform::keyring::Keyring;
 use veza_platform::ledger::Ledger;
 use veza_platform::nats;
+use veza_platform::postgres;
 use veza_platform::runtime::Runtime;
 use veza_platform::tokens::{Parties, Verifier};
 use veza_readmodel::{CacheOptions, PostgresOptions, ReadMetrics, ReadModel, ReadOptions};
@@ -48,8 +48,11 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
     let log = EventLog::connect(client.clone(), LogOptions::new(&config.nats, &rt.lifecycle));
     rt.metrics
         .register(|registry| log.register_metrics(registry.sub_registry_with_prefix("gateway")));
-    let keys =
-        Keyring::open(postgres(&config.postgres).await?, &config.keys).context("opening the keyring")?;
+    // Connects when a key is first needed: the gateway starts and goes on without Postgres.
+    let db = postgres::connect(&config.postgres, "gateway")
+        .await
+        .context("reading the address of Postgres")?;
+    let keys = Keyring::open(db, &config.keys).context("opening the keyring")?;
     let read_metrics = rt.metrics.register(ReadMetrics::register);
     let read = ReadModel::connect(read_options(config), read_metrics)
         .await
@@ -121,21 +124,4 @@ fn read_options(config: &Config) -> ReadOptions {
             ttl: Duration::from_secs(config.projector.cached_timeline_ttl_s),
         }),
     }
-}
-
-/// The way to the keyring. Connects when a key is first needed: the gateway starts and goes on without
-/// Postgres.
-async fn postgres(config: &PostgresConfig) -> anyhow::Result<DatabaseConnection> {
-    let mut options = ConnectOptions::new(config.url.expose().to_owned());
-    options
-        .connect_lazy(true)
-        .min_connections(0)
-        .max_connections(config.max_connections)
-        .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms))
-        .statement_timeout(Duration::from_millis(config.statement_timeout_ms))
-        .set_application_name("veza gateway")
-        .sqlx_logging(false);
-    Database::connect(options)
-        .await
-        .context("reading the address of Postgres")
 }
