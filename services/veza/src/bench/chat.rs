@@ -43,14 +43,14 @@ pub(crate) struct ChatArgs {
     in_flight: usize,
 }
 
-/// People of a run; sockets are shared out among them.
-const PEOPLE: usize = 8;
+/// Rooms of the throughput run.
+const THROUGHPUT_ROOMS: usize = 8;
 
 pub(super) async fn run(args: &ChatArgs, console: &Console) -> anyhow::Result<Outcome> {
     let folder = platform::Folder::new()?;
     let step = console.step("starting the platform");
     let fleet = platform::start(&folder, &["accounts", "chat", "projector", "gateway"]).await?;
-    let (people, space) = platform::people(&fleet.url(), PEOPLE).await?;
+    let (people, space) = platform::people(&fleet.url(), args.senders.max(args.rooms)).await?;
     step.done();
 
     let mut outcome = Outcome::default();
@@ -143,7 +143,7 @@ impl Bench<'_> {
     }
 
     async fn throughput(&self, outcome: &mut Outcome) -> anyhow::Result<()> {
-        let rooms = self.rooms("throughput", self.people.len()).await?;
+        let rooms = self.rooms("throughput", THROUGHPUT_ROOMS).await?;
         let mut sockets = Vec::new();
         for index in 0..self.args.senders {
             let room = rooms[index % rooms.len()];

@@ -111,11 +111,14 @@ pub(super) async fn run() -> anyhow::Result<()> {
     }
     let ends = Instant::now() + Duration::from_secs_f64(plan.seconds);
     let mut first_watchers = BTreeSet::new();
-    let runs = sockets.into_iter().zip(&plan.sockets).map(|(stream, socket)| {
+    let count = plan.sockets.len();
+    let numbered = sockets.into_iter().zip(&plan.sockets).enumerate();
+    let runs = numbered.map(|(number, (stream, socket))| {
         let timed = socket.watch && first_watchers.insert(socket.room);
         Runner {
             plan: &plan,
             socket,
+            phase: number as f64 / count as f64,
             ends,
             timed,
             seen: Seen::default(),
@@ -150,13 +153,11 @@ async fn open(url: &str, plan: &SocketPlan) -> anyhow::Result<Stream> {
         ))
         .await?;
     expect(&mut stream, "ready").await?;
-    let level = if plan.watch { "full" } else { "badge" };
-    stream
-        .send(Message::text(
-            json!({ "t": "watch", "id": 0, "rooms": { plan.room.to_string(): level } }).to_string(),
-        ))
-        .await?;
-    expect(&mut stream, "ok").await?;
+    if plan.watch {
+        let watch = json!({ "t": "watch", "id": 0, "rooms": { plan.room.to_string(): "full" } });
+        stream.send(Message::text(watch.to_string())).await?;
+        expect(&mut stream, "ok").await?;
+    }
     Ok(stream)
 }
 
@@ -176,6 +177,8 @@ async fn expect(stream: &mut Stream, kind: &str) -> anyhow::Result<()> {
 struct Runner<'a> {
     plan: &'a Plan,
     socket: &'a SocketPlan,
+    /// Where in its pace the first send lies, 0 to 1: people do not send in unison.
+    phase: f64,
     ends: Instant,
     /// Whether this is the watcher whose delivery times count.
     timed: bool,
@@ -192,7 +195,8 @@ impl Runner<'_> {
         } else {
             3_600.0
         };
-        let mut ticks = tokio::time::interval(Duration::from_secs_f64(pace));
+        let first = started + Duration::from_secs_f64(pace * self.phase);
+        let mut ticks = tokio::time::interval_at(first, Duration::from_secs_f64(pace));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
         let mut number = 0;
         let limit = tokio::time::sleep_until(self.ends + TAIL);
