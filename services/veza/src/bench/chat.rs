@@ -35,8 +35,8 @@ pub(crate) struct ChatArgs {
     /// Messages per second of the fan-out run.
     #[arg(long, default_value_t = 100.0)]
     fan_out_rate: f64,
-    /// Sockets of the throughput run, and messages of each that may wait for an ack.
-    #[arg(long, default_value_t = 64)]
+    /// Sockets of the throughput run, each of a person of its own.
+    #[arg(long, default_value_t = 256)]
     senders: usize,
     /// Messages of one sender that may wait for their acks in the throughput run.
     #[arg(long, default_value_t = 8)]
