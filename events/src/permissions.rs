@@ -40,6 +40,26 @@ permissions! {
     ManageRoles,
     /// Change the space itself.
     ManageSpace,
+    /// Add reactions to messages.
+    React,
+    /// Attach files to messages.
+    Attach,
+    /// Mention everybody in a room, or a whole role.
+    MentionAll,
+    /// Delete messages of others, pin and unpin, pass over slow mode.
+    ManageMessages,
+    /// Read the audit log and the reports.
+    ViewAudit,
+    /// Make webhooks and bring in bots.
+    ManageIntegrations,
+    /// Speak in calls, with voice and camera.
+    Speak,
+    /// Share a screen in calls.
+    ShareScreen,
+    /// Mute others in calls, move them and end calls.
+    ModerateCalls,
+    /// Record calls.
+    Record,
 }
 
 /// A set of permissions: a list of names on the wire, one machine word in memory.
@@ -49,6 +69,15 @@ pub struct Permissions(u32);
 impl Permissions {
     /// Nothing is allowed.
     pub const NONE: Self = Self(0);
+
+    /// What a muted member loses, and everybody in an archived room: whatever others would see or hear.
+    pub const EXPRESSION: Self = Self(
+        1 << Permission::Post as u32
+            | 1 << Permission::React as u32
+            | 1 << Permission::Attach as u32
+            | 1 << Permission::Speak as u32
+            | 1 << Permission::ShareScreen as u32,
+    );
 
     /// Everything is allowed.
     pub fn all() -> Self {

@@ -156,5 +156,15 @@ pub(crate) fn deed(permission: Permission) -> &'static str {
         Permission::Ban => "ban accounts",
         Permission::ManageRoles => "manage roles",
         Permission::ManageSpace => "manage the space",
+        Permission::React => "add reactions",
+        Permission::Attach => "attach files",
+        Permission::MentionAll => "mention everybody",
+        Permission::ManageMessages => "manage messages",
+        Permission::ViewAudit => "read the audit log",
+        Permission::ManageIntegrations => "manage integrations",
+        Permission::Speak => "speak in calls",
+        Permission::ShareScreen => "share a screen",
+        Permission::ModerateCalls => "moderate calls",
+        Permission::Record => "record calls",
     }
 }

@@ -14,7 +14,7 @@ pub enum Preset {
     Open,
     /// Everyone posts; leaders invite.
     Team,
-    /// Everyone reads; leaders post.
+    /// Everyone reads and reacts; leaders post.
     Announcement,
     /// Nobody sees anything without a role.
     Private,
@@ -23,11 +23,14 @@ pub enum Preset {
 impl Preset {
     /// What the role that everybody holds allows.
     pub fn everyone(self) -> Permissions {
-        use Permission::{Invite, Post, View};
+        use Permission::{Invite, React, View};
+        let view = Permissions::only(View);
         match self {
-            Self::Open => [View, Post, Invite].into_iter().collect(),
-            Self::Team => [View, Post].into_iter().collect(),
-            Self::Announcement => Permissions::only(View),
+            Self::Open => view
+                .union(Permissions::EXPRESSION)
+                .union(Permissions::only(Invite)),
+            Self::Team => view.union(Permissions::EXPRESSION),
+            Self::Announcement => view.union(Permissions::only(React)),
             Self::Private => Permissions::NONE,
         }
     }
@@ -69,14 +72,14 @@ impl SpaceState {
             .map(|role| role.permissions)
             .fold(Permissions::NONE, Permissions::union);
         if membership.muted {
-            allowed.without(Permissions::only(Permission::Post))
+            allowed.without(Permissions::EXPRESSION)
         } else {
             allowed
         }
     }
 
-    /// What an account may do in one room. Who cannot see a room may nothing there; nobody posts in an
-    /// archived one.
+    /// What an account may do in one room. Who cannot see a room may nothing there; nobody says anything in
+    /// an archived one.
     pub fn room_permissions(&self, room: RoomId, membership: &Membership, account: AccountId) -> Permissions {
         let Some(room) = self.rooms.get(&room) else {
             return Permissions::NONE;
@@ -86,7 +89,7 @@ impl SpaceState {
             return Permissions::NONE;
         }
         if room.archived {
-            allowed.without(Permissions::only(Permission::Post))
+            allowed.without(Permissions::EXPRESSION)
         } else {
             allowed
         }
@@ -158,11 +161,17 @@ mod tests {
 
     #[test]
     fn presets_say_what_everybody_may_do() {
-        use Permission::{Invite, Post, View};
+        use Permission::{Attach, Invite, Post, React, ShareScreen, Speak, View};
         let allowed = |preset| fold::<Space>(&created(preset)).room_permissions(ROOM, &joined(&[]), MEMBER);
-        assert_eq!(allowed(Preset::Open), set(&[View, Post, Invite]));
-        assert_eq!(allowed(Preset::Team), set(&[View, Post]));
-        assert_eq!(allowed(Preset::Announcement), set(&[View]));
+        assert_eq!(
+            allowed(Preset::Open),
+            set(&[View, Post, React, Attach, Speak, ShareScreen, Invite])
+        );
+        assert_eq!(
+            allowed(Preset::Team),
+            set(&[View, Post, React, Attach, Speak, ShareScreen])
+        );
+        assert_eq!(allowed(Preset::Announcement), set(&[View, React]));
         assert_eq!(allowed(Preset::Private), Permissions::NONE);
     }
 
@@ -178,7 +187,7 @@ mod tests {
         let closed = space_with([RoomArchived { room: ROOM }.into()]).0;
         assert_eq!(
             closed.room_permissions(ROOM, &joined(&[]), OWNER),
-            Permissions::all().without(set(&[Permission::Post]))
+            Permissions::all().without(Permissions::EXPRESSION)
         );
         assert_eq!(
             open.room_permissions(Uuid::nil().into(), &joined(&[]), OWNER),

@@ -27,6 +27,26 @@ pub(super) enum Permission {
     ManageRoles,
     /// Change the space itself.
     ManageSpace,
+    /// Add reactions to messages.
+    React,
+    /// Attach files to messages.
+    Attach,
+    /// Mention everybody in a room, or a whole role.
+    MentionAll,
+    /// Delete messages of others, pin and unpin, pass over slow mode.
+    ManageMessages,
+    /// Read the audit log and the reports.
+    ViewAudit,
+    /// Make webhooks and bring in bots.
+    ManageIntegrations,
+    /// Speak in calls, with voice and camera.
+    Speak,
+    /// Share a screen in calls.
+    ShareScreen,
+    /// Mute others in calls, move them and end calls.
+    ModerateCalls,
+    /// Record calls.
+    Record,
 }
 
 /// The set as a list.

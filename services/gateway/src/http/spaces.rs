@@ -35,7 +35,7 @@ enum Preset {
     /// Everyone posts; leaders invite.
     #[default]
     Team,
-    /// Everyone reads; leaders post.
+    /// Everyone reads and reacts; leaders post.
     Announcement,
     /// Nobody sees anything without a role.
     Private,

@@ -25,7 +25,7 @@ pub enum Preset {
     /// Everyone posts; leaders invite.
     #[default]
     Team,
-    /// Everyone reads; leaders post.
+    /// Everyone reads and reacts; leaders post.
     Announcement,
     /// Nobody sees anything without a role.
     Private,
