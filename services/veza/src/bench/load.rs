@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior},
 };
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
+    MaybeTlsStream, WebSocketStream, connect_async_with_config,
     tungstenite::{Message, client::IntoClientRequest},
 };
 use uuid::Uuid;
@@ -146,7 +146,9 @@ async fn open(url: &str, plan: &SocketPlan) -> anyhow::Result<Stream> {
     request
         .headers_mut()
         .insert("sec-websocket-protocol", "veza.v1.json".parse()?);
-    let (mut stream, _) = connect_async(request).await?;
+    // As browsers do: a small frame does not wait for the one before it to be acknowledged.
+    let nagle_off = true;
+    let (mut stream, _) = connect_async_with_config(request, None, nagle_off).await?;
     stream
         .send(Message::text(
             json!({ "t": "hello", "ticket": plan.ticket }).to_string(),
