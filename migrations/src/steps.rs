@@ -44,10 +44,10 @@ macro_rules! history {
 
 history! {
     /// What the log cannot give back.
-    VezaMigrator: "veza_0001_keyring"
+    VezaMigrator: "veza_0001_keyring", "veza_0002_search"
 }
 
 history! {
     /// The read models.
-    ReadMigrator: "read_0001_tables"
+    ReadMigrator: "read_0001_tables", "read_0002_search"
 }

@@ -5,6 +5,7 @@
 
 mod after;
 mod batch;
+mod language;
 mod metrics;
 mod postgres;
 mod role;

@@ -13,6 +13,7 @@ mod positions;
 mod postgres;
 mod queries;
 mod read_model;
+mod search;
 mod timelines;
 
 pub mod cache;
@@ -25,6 +26,7 @@ pub use metrics::ReadMetrics;
 pub use options::{CacheOptions, PostgresOptions, ReadOptions};
 pub use read_model::ReadModel;
 pub use rows::{List, PageOf, Range, Timeline};
+pub use search::{FILTERS, Has, Hit, MAX_CHARS, SearchWords, Snippet, WordsError};
 
 /// Name under which the projector keeps its positions.
 pub const PROJECTION: &str = "read";

@@ -268,7 +268,7 @@ pub(crate) async fn names(
     Ok((position.cast_unsigned(), names))
 }
 
-fn statement<const N: usize>(sql: &str, values: [Value; N]) -> Statement {
+pub(crate) fn statement<const N: usize>(sql: &str, values: [Value; N]) -> Statement {
     Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
 }
 
@@ -276,6 +276,6 @@ fn sequence(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
 
-fn rows(limit: usize) -> Value {
+pub(crate) fn rows(limit: usize) -> Value {
     i64::try_from(limit).unwrap_or(i64::MAX).into()
 }

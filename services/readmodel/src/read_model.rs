@@ -12,6 +12,7 @@ use crate::rows::{
     Account, Invite, JoinedSpace, List, Member, PageOf, PrivateAccount, Range, Role, Room, Session, Space,
     Timeline,
 };
+use crate::search::{self, Hit, SearchWords};
 use crate::{ReadError, ReadMetrics, ReadOptions, queries, timelines};
 
 /// The read models. Cheap to clone.
@@ -176,6 +177,22 @@ impl ReadModel {
     ) -> Result<Timeline, ReadError> {
         let limit = usize::from(limit.clamp(1, PageOf::MAX));
         timelines::read(&self.0, space, room, range, limit, at_least).await
+    }
+
+    /// Messages that a search finds in `rooms`, newest first.
+    pub async fn search(
+        &self,
+        search: &SearchWords,
+        rooms: &[RoomId],
+        page: &PageOf,
+    ) -> Result<List<Hit>, ReadError> {
+        let (after, limit) = page.bounds()?;
+        let hits = self
+            .0
+            .postgres
+            .ask(async |db| search::find(&db, search, rooms, after, limit + 1).await)
+            .await?;
+        Ok(List::cut(hits, limit, |hit| hit.message.id.uuid()))
     }
 
     /// How far the tables of `stream` are; 0 before the first event.

@@ -13,6 +13,7 @@ use super::members::Members;
 use super::messages::Messages;
 use super::roles::Roles;
 use super::rooms::Rooms;
+use super::search::Search;
 use super::sessions::Sessions;
 use super::spaces::Spaces;
 use super::tickets::TicketDesk;
@@ -27,6 +28,7 @@ type Operations = (
     Invites,
     Rooms,
     Messages,
+    Search,
     TicketDesk,
 );
 type RouteTable = HashMap<String, HashMap<http::Method, BoxEndpoint<'static>>>;
@@ -78,6 +80,7 @@ fn operations(gateway: &Arc<Gateway>) -> Operations {
         Invites(gateway()),
         Rooms(gateway()),
         Messages(gateway()),
+        Search(gateway()),
         TicketDesk(gateway()),
     )
 }

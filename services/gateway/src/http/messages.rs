@@ -49,7 +49,7 @@ struct MessagePosted {
 /// A message, with its author as it is now.
 #[derive(Object)]
 #[oai(skip_serializing_if_is_none)]
-struct Message {
+pub(super) struct Message {
     /// The message.
     id: Uuid,
     /// Where it stands in the timeline.

@@ -21,6 +21,7 @@ mod rates;
 mod reply;
 mod roles;
 mod rooms;
+mod search;
 mod session;
 mod sessions;
 mod spaces;

@@ -10,6 +10,7 @@ use veza_events::{MessageId, RoomId};
 use veza_readmodel::cache::{CachedMessage, RoomChange};
 
 use super::{Moment, RowsWritten, Schema, SqlError, text};
+use crate::language;
 
 #[derive(Default)]
 pub(super) struct Rooms<'a> {
@@ -88,19 +89,24 @@ impl<'a> Rooms<'a> {
             Vec::with_capacity(count),
         );
         let (mut times, mut seqs) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let mut languages = Vec::with_capacity(count);
         for (moment, event) in &self.messages {
             ids.push(event.message.uuid());
             rooms.push(event.room.uuid());
             spaces.push(event.space.uuid());
             authors.push(event.author.uuid());
-            bodies.push(event.body.clear().map(text));
+            let body = event.body.clear().map(text);
+            languages.push(language::configuration(body.as_deref().unwrap_or_default()));
+            bodies.push(body);
             replies.push(event.reply_to.map(MessageId::uuid));
             times.push(moment.at);
             seqs.push(moment.seq);
         }
-        let sql = "INSERT INTO {s}.message (message, room, space, author, body, reply_to, posted_at, seq)
-            SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::uuid[],
-                $7::timestamptz[], $8::int8[])
+        let sql =
+            "INSERT INTO {s}.message (message, room, space, author, body, reply_to, posted_at, seq, language)
+            SELECT m, r, s, a, b, reply, at, seq, l::regconfig FROM unnest($1::uuid[], $2::uuid[], $3::uuid[],
+                $4::uuid[], $5::text[], $6::uuid[], $7::timestamptz[], $8::int8[], $9::text[])
+                AS new (m, r, s, a, b, reply, at, seq, l)
             ON CONFLICT (message) DO NOTHING";
         let query = schema
             .query(sql)
@@ -113,6 +119,7 @@ impl<'a> Rooms<'a> {
             .bind(replies)
             .bind(times)
             .bind(seqs)
+            .bind(languages)
             .execute(connection)
             .await?
             .rows_affected())

@@ -8,4 +8,5 @@ mod example;
 mod failures;
 mod log;
 mod platform;
+mod search;
 mod up;

@@ -1,0 +1,150 @@
+//! `/v1/search`
+
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt};
+use poem_openapi::param::Query;
+use poem_openapi::{Object, OpenApi};
+use uuid::Uuid;
+use veza_events::{AccountId, Permission, RoomId, SpaceId};
+use veza_platform::contract::{Problem, ProblemKind};
+use veza_readmodel::{Hit, PageOf, SearchWords};
+
+use super::fresh::Fresh;
+use super::messages::Message;
+use super::page::{self, Items};
+use super::problem::Failure;
+use super::reply::Found;
+use super::session::Session;
+use super::tags::Chapter;
+use crate::problems::of_read_model;
+use crate::state::Gateway;
+
+/// Spaces whose access is asked for at once.
+const ASKING: usize = 16;
+
+/// Searching.
+pub(super) struct Search(pub(super) Arc<Gateway>);
+
+/// A message that was found.
+#[derive(Object)]
+struct FoundMessage {
+    /// The message.
+    message: Message,
+    /// In which room.
+    room: Uuid,
+    /// In which space.
+    space: Uuid,
+    /// The part of its text around what was found; all of it when it is short.
+    snippet: String,
+    /// What in the snippet was found: pairs of where it begins and where it ends, in characters (Unicode scalar values).
+    highlights: Vec<Vec<u32>>,
+}
+
+impl From<Hit> for FoundMessage {
+    fn from(hit: Hit) -> Self {
+        let position = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let pair = |(begin, end)| vec![position(begin), position(end)];
+        Self {
+            room: hit.room.uuid(),
+            space: hit.space.uuid(),
+            message: hit.message.into(),
+            snippet: hit.snippet.text,
+            highlights: hit.snippet.marks.into_iter().map(pair).collect(),
+        }
+    }
+}
+
+#[OpenApi(tag = "Chapter::Rooms")]
+impl Search {
+    #[expect(clippy::too_many_arguments, reason = "one for each parameter of the address")]
+    /// Find messages, newest first.
+    ///
+    /// Looks in every room that you may read. `q` takes words in any form (English, French and ten more languages),
+    /// `"phrases"`, `-without`, and filters: `from:ada`, `in:general`, `has:link`, `before:2026-01-31`,
+    /// `after:2026-01-31`, `on:2026-01-31` (days in UTC).
+    #[oai(path = "/v1/search", method = "get", operation_id = "search_messages")]
+    async fn search(
+        &self,
+        session: Session,
+        #[oai(name = "Veza-Min-Seq")] _fresh: Fresh,
+        /// What to look for.
+        q: Query<String>,
+        /// Only in this space.
+        space: Query<Option<Uuid>>,
+        /// Only in this room.
+        room: Query<Option<Uuid>>,
+        cursor: Query<Option<String>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u16>>,
+    ) -> Result<Found<Items<FoundMessage>>, Failure> {
+        let words = SearchWords::parse(&q)
+            .map_err(|error| Problem::new(ProblemKind::Malformed, "search.query", error.to_string()))?;
+        let rooms = self.rooms(session.account(), *space, *room).await?;
+        let page = page::part(cursor.0, limit.0);
+        let hits = self
+            .0
+            .read
+            .search(&words, &rooms, &page)
+            .await
+            .map_err(of_read_model)?;
+        Ok(Found::new(Items::part(hits, FoundMessage::from)))
+    }
+}
+
+impl Search {
+    /// The rooms to look in: those asked for, as far as the account may read them.
+    async fn rooms(
+        &self,
+        account: AccountId,
+        space: Option<Uuid>,
+        room: Option<Uuid>,
+    ) -> Result<Vec<RoomId>, Problem> {
+        if let Some(room) = room.map(RoomId::from) {
+            let place = self.0.rooms.place(room).await?;
+            if space.is_some_and(|space| SpaceId::from(space) != place.space) {
+                return Ok(Vec::new());
+            }
+            self.0.access.in_room(account, place.space, room).await?;
+            return Ok(vec![room]);
+        }
+        let spaces = match space {
+            Some(space) => vec![space.into()],
+            None => self.spaces(account).await?,
+        };
+        let only = space.is_some();
+        let rooms = futures::stream::iter(spaces).map(|space| async move {
+            let access = if only {
+                self.0.access.joined(account, space).await?
+            } else {
+                self.0.access.of(account, space).await?
+            };
+            let readable = access
+                .rooms
+                .iter()
+                .filter(|(_, allowed)| allowed.has(Permission::View));
+            Ok::<_, Problem>(readable.map(|(room, _)| *room).collect::<Vec<_>>())
+        });
+        rooms.buffer_unordered(ASKING).try_concat().await
+    }
+
+    async fn spaces(&self, account: AccountId) -> Result<Vec<SpaceId>, Problem> {
+        let mut page = PageOf {
+            cursor: None,
+            limit: PageOf::MAX,
+        };
+        let mut spaces = Vec::new();
+        loop {
+            let part = self
+                .0
+                .read
+                .spaces_of(account, &page)
+                .await
+                .map_err(of_read_model)?;
+            spaces.extend(part.items.into_iter().map(|joined| joined.space.id));
+            page.cursor = part.next;
+            if page.cursor.is_none() {
+                return Ok(spaces);
+            }
+        }
+    }
+}

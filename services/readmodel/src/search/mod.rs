@@ -1,0 +1,140 @@
+//! Messages by their words, newest first, in the rooms that somebody may read.
+
+mod words;
+
+use sea_orm::sea_query::Value;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, QueryResult, TransactionTrait};
+use time::OffsetDateTime;
+use uuid::Uuid;
+use veza_events::{MessageId, RoomId, SpaceId};
+
+use crate::queries::{rows, statement};
+use crate::rows::Message;
+
+pub use words::{FILTERS, Has, MAX_CHARS, SearchWords, WordsError};
+
+/// Marks that Postgres puts around what was found. Messages hold no such characters.
+const BEGIN: char = '\u{2}';
+const END: char = '\u{3}';
+
+/// A message that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// The message.
+    pub message: Message,
+    /// In which room.
+    pub room: RoomId,
+    /// In which space.
+    pub space: SpaceId,
+    /// The part of its text around what was found; all of it when it is short.
+    pub snippet: Snippet,
+}
+
+/// A piece of text, and what in it was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snippet {
+    /// The text.
+    pub text: String,
+    /// What was found: where it begins and where it ends, in characters of `text`.
+    pub marks: Vec<(usize, usize)>,
+}
+
+impl Snippet {
+    fn parse(marked: &str) -> Self {
+        let mut snippet = Self::default();
+        let (mut at, mut begin) = (0, None);
+        for character in marked.chars() {
+            match character {
+                BEGIN => begin = Some(at),
+                END => snippet.marks.extend(begin.take().map(|begin| (begin, at))),
+                _ => {
+                    snippet.text.push(character);
+                    at += 1;
+                }
+            }
+        }
+        snippet
+    }
+}
+
+/// At most `limit` messages of `rooms`, behind the message `after` in the order of the answer.
+pub(crate) async fn find(
+    db: &DatabaseConnection,
+    search: &SearchWords,
+    in_rooms: &[RoomId],
+    after: Option<Uuid>,
+    limit: usize,
+) -> Result<Vec<Hit>, DbErr> {
+    let transaction = db.begin().await?;
+    // How common the words are decides how to look for them, so every search is planned for itself.
+    transaction
+        .execute_unprepared("SET LOCAL plan_cache_mode = force_custom_plan")
+        .await?;
+    let sql = "WITH q AS (SELECT veza.search_query($1, $2, $3) AS words),
+        hit AS (
+            SELECT m.* FROM read.message m
+            WHERE m.room = ANY($4) AND m.body IS NOT NULL
+            AND (veza.search_query($1, $2, $3) IS NULL OR m.search @@ veza.search_query($1, $2, $3))
+            AND ($5::text[] = '{}' OR m.author IN
+                (SELECT account FROM read.account WHERE lower(handle) = ANY($5) OR account::text = ANY($5)))
+            AND ($6::text[] = '{}' OR m.room IN
+                (SELECT room FROM read.room WHERE room = ANY($4) AND (lower(name) = ANY($6) OR room::text = ANY($6))))
+            AND (NOT $7 OR m.body ~* '\\mhttps?://\\S')
+            AND ($8::timestamptz IS NULL OR m.posted_at >= $8)
+            AND ($9::timestamptz IS NULL OR m.posted_at < $9)
+            AND ($10::uuid IS NULL OR (m.posted_at, m.message) <
+                (SELECT l.posted_at, l.message FROM read.message l WHERE l.message = $10))
+            ORDER BY m.posted_at DESC, m.message DESC LIMIT $11)
+        SELECT hit.*, a.handle, a.display_name, ts_headline(hit.language, hit.body, COALESCE(q.words, ''),
+            'MaxWords=40, MinWords=15, StartSel=\"' || chr(2) || '\", StopSel=\"' || chr(3) || '\"') AS snippet
+        FROM hit CROSS JOIN q LEFT JOIN read.account a ON a.account = hit.author
+        ORDER BY hit.posted_at DESC, hit.message DESC";
+    let lower = |texts: &[String]| texts.iter().map(|text| text.to_lowercase()).collect::<Vec<_>>();
+    let values: [Value; 11] = [
+        search.words.clone().into(),
+        search.phrases.clone().into(),
+        search.without.clone().into(),
+        in_rooms.iter().map(|room| room.uuid()).collect::<Vec<_>>().into(),
+        lower(&search.from).into(),
+        lower(&search.rooms).into(),
+        search.has.contains(&Has::Link).into(),
+        search.since.into(),
+        search.until.into(),
+        after.into(),
+        rows(limit),
+    ];
+    let found = transaction.query_all_raw(statement(sql, values)).await?;
+    transaction.commit().await?;
+    found.iter().map(hit).collect()
+}
+
+fn hit(row: &QueryResult) -> Result<Hit, DbErr> {
+    let message = Message {
+        id: row.try_get::<Uuid>("", "message")?.into(),
+        seq: row.try_get::<i64>("", "seq")?.cast_unsigned(),
+        author: row.try_get::<Uuid>("", "author")?.into(),
+        author_handle: row.try_get("", "handle")?,
+        author_display_name: row.try_get("", "display_name")?,
+        body: row.try_get("", "body")?,
+        reply_to: row.try_get::<Option<Uuid>>("", "reply_to")?.map(MessageId::from),
+        posted_at: row.try_get::<OffsetDateTime>("", "posted_at")?.into(),
+    };
+    Ok(Hit {
+        message,
+        room: row.try_get::<Uuid>("", "room")?.into(),
+        space: row.try_get::<Uuid>("", "space")?.into(),
+        snippet: Snippet::parse(&row.try_get::<String>("", "snippet")?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_count_characters_and_leave_the_text() {
+        let snippet = Snippet::parse("à la \u{2}réunion\u{3} de \u{2}demain\u{3}");
+        assert_eq!(snippet.text, "à la réunion de demain");
+        assert_eq!(snippet.marks, [(5, 12), (16, 22)]);
+    }
+}
