@@ -11,6 +11,8 @@ mod client;
 mod closing;
 #[path = "realtime/following.rs"]
 mod following;
+#[path = "realtime/outage.rs"]
+mod outage;
 #[path = "realtime/refusals.rs"]
 mod refusals;
 #[path = "realtime/stage.rs"]

@@ -115,8 +115,24 @@ impl Session {
         Ok((room, head))
     }
 
+    /// Begins to watch a room that could not be reached when the client said hello; held back until it is filled.
+    /// `None` when the client does not want it any more.
+    ///
+    /// # Errors
+    /// As for a `watch`.
+    pub(super) async fn enter(&self, id: RoomId) -> Result<Option<Arc<Room>>, Problem> {
+        let entered = self.watch_one(id, Level::Full).await;
+        let unavailable = matches!(&entered, Err(problem) if problem.kind == ProblemKind::Unavailable);
+        if unavailable || self.peer.arrived(id) {
+            return entered.map(|(room, _)| Some(room));
+        }
+        self.forget(id);
+        Ok(None)
+    }
+
     fn unwatch(&self, id: u64, rooms: &[RoomId]) {
         for room in rooms {
+            self.peer.arrived(*room);
             self.forget(*room);
         }
         let ok = Outgoing::Ok {
@@ -228,7 +244,8 @@ impl Stranger {
 }
 
 impl Session {
-    /// Says `ready`. Returns the gaps to fill, the rooms of which are held back until then.
+    /// Says `ready`. Returns the gaps to fill, the rooms of which are held back until then. Rooms that cannot be
+    /// reached just now are among them: they are entered as soon as they can be.
     async fn ready(&self, resume: ResumeFrom) -> Vec<(RoomId, u64)> {
         let levels = resume.rooms.keys().map(|room| (*room, Level::Full)).collect();
         let (watched, refused) = self.watch_all(levels).await;
@@ -242,8 +259,14 @@ impl Session {
             heads: watched.iter().map(|(room, head)| (room.id, *head)).collect(),
         };
         self.peer.outbox.push(&ready.frame());
+        let mut gaps = Vec::with_capacity(watched.len());
         for (room, problem) in refused {
-            self.refuse_resume(room, &problem);
+            if problem.kind == ProblemKind::Unavailable {
+                self.peer.await_room(room);
+                gaps.push(room);
+            } else {
+                self.refuse_resume(room, &problem);
+            }
         }
         if resume.account.is_some() {
             // Notices are not stored: what was missed is found by HTTP.
@@ -254,11 +277,13 @@ impl Session {
             };
             self.peer.outbox.push(&reset.frame());
         }
-        let from = |(room, _): (Arc<Room>, u64)| Some((room.id, *resume.rooms.get(&room.id)?));
-        watched.into_iter().filter_map(from).collect()
+        gaps.extend(watched.iter().map(|(room, _)| room.id));
+        let from = |room| Some((room, *resume.rooms.get(&room)?));
+        gaps.into_iter().filter_map(from).collect()
     }
 
-    fn refuse_resume(&self, room: RoomId, problem: &Problem) {
+    /// Says that a room cannot be resumed.
+    pub(super) fn refuse_resume(&self, room: RoomId, problem: &Problem) {
         if matches!(problem.kind, ProblemKind::NotFound | ProblemKind::Forbidden) {
             let reset = Outgoing::Reset {
                 room: Some(room),

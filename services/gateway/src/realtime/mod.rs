@@ -11,6 +11,7 @@ mod access;
 mod commands;
 mod feed;
 mod frames;
+mod gaps;
 mod hub;
 mod metrics;
 mod notices;

@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use veza_events::RoomId;
 use veza_platform::contract::{Problem, ProblemKind};
 use veza_platform::event_log::{ReadError, Record, StreamName};
 use veza_platform::ledger::{RecordError, read_problem};
 
 use super::commands::Session;
 use super::frames::{FillBuilder, Outgoing, ResetReason, message_json};
+use super::gaps::Gap;
 use super::hub::{frame_of, frame_without_content};
 use super::ring::Entry;
 use super::room::{Filled, Room};
@@ -25,31 +25,46 @@ const HISTORY: u16 = 200;
 /// How often a replica that is behind is asked again, and after which pause.
 const BEHIND: (usize, Duration) = (20, Duration::from_millis(25));
 
-/// Fills a watched room from the event behind `from`.
-pub(super) async fn fill(session: &Session, id: RoomId, from: u64) {
+/// Fills a room. Returns the rest of the gap if that cannot be done just now: until it is tried again, the
+/// room is held back, so that the client is never left believing that it has seen everything.
+pub(super) async fn fill(session: &Session, gap: Gap) -> Option<Gap> {
     let peer = &session.peer;
-    let Some(room) = peer.watched(id) else {
-        let detail = "watch the room first";
-        let problem = Problem::new(ProblemKind::Conflict, "room.not_watched", detail);
-        peer.outbox.push(&Outgoing::error(None, &problem));
-        return;
+    let room = match peer.watched(gap.room) {
+        Some(room) => room,
+        None if peer.awaits(gap.room) => match session.enter(gap.room).await {
+            Ok(room) => room?,
+            Err(problem) if problem.kind == ProblemKind::Unavailable => {
+                note_failure(session, gap, &problem);
+                return Some(gap);
+            }
+            Err(problem) => {
+                session.refuse_resume(gap.room, &problem);
+                return None;
+            }
+        },
+        // It was watched when the client asked.
+        None if gap.again => return None,
+        None => {
+            let detail = "watch the room first";
+            let problem = Problem::new(ProblemKind::Conflict, "room.not_watched", detail);
+            peer.outbox.push(&Outgoing::error(None, &problem));
+            return None;
+        }
     };
-    if room.hold(peer.key).is_none() {
-        return;
-    }
-    let outcome = Filling {
+    room.hold(peer.key)?;
+    let mut filling = Filling {
         session,
         room: &room,
+        cursor: gap.from,
         left: session.limits.max_fill_events,
         how: "memory",
-    }
-    .run(from);
-    match outcome.await {
-        Ok(how) => session.hub.metrics.filled(how),
+    };
+    match filling.run().await {
+        Ok(()) => session.hub.metrics.filled(filling.how),
         Err(Stop::Reset(why)) => {
             let head = room.skip(peer.key);
             let reset = Outgoing::Reset {
-                room: Some(id),
+                room: Some(gap.room),
                 why,
                 head: Some(head),
             };
@@ -61,46 +76,55 @@ pub(super) async fn fill(session: &Session, id: RoomId, from: u64) {
             });
         }
         Err(Stop::Failed(problem)) => {
-            let head = room.skip(peer.key);
-            peer.outbox.push(&Outgoing::error(None, &problem));
-            peer.outbox.push_head(id, head);
-            session.hub.metrics.filled("failed");
+            let left = Gap {
+                from: filling.cursor,
+                ..gap
+            };
+            note_failure(session, left, &problem);
+            return Some(left);
         }
     }
+    None
+}
+
+fn note_failure(session: &Session, left: Gap, why: &Problem) {
+    tracing::debug!(room.id = %left.room, from = left.from, error.message = %why, "a gap cannot be filled now");
+    session.hub.metrics.filled("failed");
 }
 
 /// Why a fill was not completed.
 enum Stop {
     /// It cannot be; the client must begin anew.
     Reset(ResetReason),
-    /// Not now; the client may ask again.
+    /// Not now; it is to be tried again.
     Failed(Problem),
 }
 
 struct Filling<'a> {
     session: &'a Session,
     room: &'a Room,
+    /// The client has, or will be handed, everything up to here.
+    cursor: u64,
     /// Events that may still be filled in.
     left: usize,
     how: &'static str,
 }
 
 impl Filling<'_> {
-    async fn run(mut self, from: u64) -> Result<&'static str, Stop> {
+    async fn run(&mut self) -> Result<(), Stop> {
         let peer = &self.session.peer;
-        let mut cursor = from;
         loop {
             peer.outbox.roomy().await;
-            match self.room.fill(peer.key, cursor) {
-                Filled::Done | Filled::NotWatched => return Ok(self.how),
-                Filled::Ahead => return self.ahead(cursor).await,
-                Filled::Missing(until) => cursor = self.fill_stored(cursor, until).await?,
+            match self.room.fill(peer.key, self.cursor) {
+                Filled::Done | Filled::NotWatched => return Ok(()),
+                Filled::Ahead => return self.ahead(self.cursor).await,
+                Filled::Missing(until) => self.cursor = self.fill_stored(self.cursor, until).await?,
             }
         }
     }
 
     /// The client saw more than this gateway: either this one is a moment behind, or the log is another.
-    async fn ahead(&self, from: u64) -> Result<&'static str, Stop> {
+    async fn ahead(&self, from: u64) -> Result<(), Stop> {
         let subject = self.session.hub.subject(self.room).to_string();
         match self.session.hub.log.last_consistent(&subject).await {
             Ok(last) if last.as_ref().is_none_or(|last| last.position.seq < from) => {
@@ -108,7 +132,7 @@ impl Filling<'_> {
             }
             Ok(_) => {
                 self.room.resume_at(self.session.peer.key, from);
-                Ok(self.how)
+                Ok(())
             }
             Err(error) => Err(Stop::Failed(read_problem(error))),
         }
@@ -147,7 +171,7 @@ impl Filling<'_> {
             // The event at `until` was seen, so a replica that does not have it is behind.
             tokio::time::sleep(BEHIND.1).await;
         }
-        let detail = "the event log is behind; ask again";
+        let detail = "the event log is behind";
         Err(Stop::Failed(Problem::unavailable(detail, 1_000)))
     }
 

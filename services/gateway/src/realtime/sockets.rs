@@ -1,7 +1,7 @@
 //! All open sockets of this gateway, and what may happen to them from outside: notices about their account,
 //! the end of their session, the loss of a room, a shutdown.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -34,9 +34,26 @@ pub(super) struct Peer {
     pub(super) identity: Identity,
     pub(super) outbox: Arc<Outbox>,
     watched: Mutex<HashMap<RoomId, Arc<Room>>>,
+    /// Rooms that it resumes and that cannot be reached just now.
+    awaited: Mutex<HashSet<RoomId>>,
 }
 
 impl Peer {
+    /// Notes that it is to watch a room as soon as that can be reached.
+    pub(super) fn await_room(&self, room: RoomId) {
+        self.awaited().insert(room);
+    }
+
+    /// Whether it is to watch a room that could not be reached yet.
+    pub(super) fn awaits(&self, room: RoomId) -> bool {
+        self.awaited().contains(&room)
+    }
+
+    /// A room is reached, or not wanted any more; `false` when it was not awaited.
+    pub(super) fn arrived(&self, room: RoomId) -> bool {
+        self.awaited().remove(&room)
+    }
+
     /// The room, if this socket watches it.
     pub(super) fn watched(&self, room: RoomId) -> Option<Arc<Room>> {
         self.lock().get(&room).cloned()
@@ -63,6 +80,10 @@ impl Peer {
             .filter(|room| room.space == space)
             .cloned()
             .collect()
+    }
+
+    fn awaited(&self) -> MutexGuard<'_, HashSet<RoomId>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<RoomId, Arc<Room>>> {
@@ -135,6 +156,7 @@ impl Sockets {
             identity,
             outbox: Arc::clone(outbox),
             watched: Mutex::default(),
+            awaited: Mutex::default(),
         });
         mine.push(Arc::clone(&peer));
         if let Some(open) = state.open.get_mut(&key) {

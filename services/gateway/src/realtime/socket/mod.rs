@@ -12,11 +12,11 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
-use veza_events::RoomId;
 use veza_platform::config::RealtimeConfig;
 
 use super::commands::{Command, Greeted, Session};
 use super::frames::{CloseCode, Outgoing};
+use super::gaps::{Gap, Gaps};
 use super::hub::Hub;
 use super::outbox::{Outbox, OutboxLimits, Taken};
 use super::rate::Rate;
@@ -63,8 +63,8 @@ struct Socket<S> {
     commands: VecDeque<Command>,
     running: Option<BoxFuture<'static, ()>>,
     /// Gaps that wait to be filled, and the one under way.
-    fills: VecDeque<(RoomId, u64)>,
-    filling: Option<BoxFuture<'static, ()>>,
+    gaps: Gaps,
+    filling: Option<BoxFuture<'static, Option<Gap>>>,
     opened: Instant,
     /// When the client was last heard.
     heard: Instant,
@@ -101,7 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             phase: Phase::Strange,
             commands: VecDeque::new(),
             running: None,
-            fills: VecDeque::new(),
+            gaps: Gaps::default(),
             filling: None,
             opened: now,
             heard: now,
@@ -133,8 +133,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             && let Poll::Ready(greeted) = greeting.as_mut().poll(cx)
         {
             match greeted {
-                Greeted::Welcome(session, fills) => {
-                    self.fills.extend(fills);
+                Greeted::Welcome(session, gaps) => {
+                    for (room, from) in gaps {
+                        self.gaps.ask(room, from, self.limits.max_watched_rooms);
+                    }
                     self.phase = Phase::Open(session);
                     // From now on the heartbeat counts, which may be sooner than the wait for a `hello`.
                     self.timer.as_mut().reset(Instant::now());
@@ -158,16 +160,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
         loop {
             if let Some(filling) = &mut self.filling {
-                if filling.as_mut().poll(cx).is_pending() {
+                let Poll::Ready(left) = filling.as_mut().poll(cx) else {
                     break;
-                }
+                };
                 self.filling = None;
+                self.gaps.tried(left);
             }
-            let Some((room, from)) = self.fills.pop_front() else {
+            let Some((gap, pause)) = self.gaps.next() else {
                 break;
             };
             let session = Arc::clone(session);
-            self.filling = Some(Box::pin(async move { resume::fill(&session, room, from).await }));
+            self.filling = Some(Box::pin(async move {
+                if !pause.is_zero() {
+                    tokio::time::sleep(pause).await;
+                }
+                resume::fill(&session, gap).await
+            }));
         }
     }
 

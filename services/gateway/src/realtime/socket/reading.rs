@@ -120,7 +120,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             }
             (Incoming::Resume { id, rooms }, _) => self.resume(id, rooms.rooms),
             (Incoming::Watch { id, rooms }, _) => self.queue(id, Command::Watch { id, rooms }),
-            (Incoming::Unwatch { id, rooms }, _) => self.queue(id, Command::Unwatch { id, rooms }),
+            (Incoming::Unwatch { id, rooms }, _) => {
+                for room in &rooms {
+                    self.gaps.drop_room(*room);
+                }
+                self.queue(id, Command::Unwatch { id, rooms });
+            }
             (
                 Incoming::Send {
                     id,
@@ -162,11 +167,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     fn resume(&mut self, id: Option<u64>, rooms: BTreeMap<RoomId, u64>) {
         for (room, from) in rooms {
-            if let Some(waiting) = self.fills.iter_mut().find(|(waiting, _)| *waiting == room) {
-                waiting.1 = from;
-            } else if self.fills.len() < self.limits.max_watched_rooms {
-                self.fills.push_back((room, from));
-            } else {
+            if !self.gaps.ask(room, from, self.limits.max_watched_rooms) {
                 let detail = "more rooms than a socket can watch wait to be filled";
                 let problem = Problem::new(ProblemKind::TooMany, "connection.busy", detail);
                 return self.refuse(id, &problem);
