@@ -1,6 +1,7 @@
 //! The log of everything that happened, at the level of subjects, headers, bytes and sequences.
 //! What the bytes mean belongs to `recorded`; what may be appended, to the aggregates.
 
+mod admin;
 mod append;
 mod commit;
 mod follow;
