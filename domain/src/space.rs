@@ -2,16 +2,18 @@
 //! aggregate; what is said in it, each room's.
 
 use veza_events::{
-    AccountId, InviteId, Permission, Permissions, RoleId, RoomId, SpaceId, Timestamp,
+    AccountId, CategoryId, InviteId, Permission, Permissions, RoleId, RoomId, SpaceId, Timestamp,
     member::Membership,
     space::{
         Changed, Created, InviteCreated, InviteRevoked, InviteUsed, RoleDefined, RoleRemoved, RoomArchived,
-        RoomChanged, RoomCreated, RoomKind, SpaceEvent,
+        RoomChanged, RoomCreated, RoomKind, SpaceEvent, Whom,
     },
 };
 
 use crate::{Decider, names};
 
+mod order;
+mod overrides;
 #[cfg(test)]
 mod properties;
 mod rejection;
@@ -20,6 +22,8 @@ mod state;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use order::{Category, MAX_CATEGORIES, OrderCommand};
+pub use overrides::{MAX_OVERRIDES, Override, OverrideCommand, Overrides};
 pub use rejection::SpaceRejection;
 pub use rights::{Preset, Rank};
 pub use state::{Invite, Role, Room, SpaceState};
@@ -47,6 +51,8 @@ pub struct SpaceContext<'a> {
     pub actor: AccountId,
     /// The membership of who asks.
     pub membership: &'a Membership,
+    /// The membership of whom it is about; of who asks, where it is about nobody else.
+    pub target: &'a Membership,
 }
 
 /// What can be asked.
@@ -92,7 +98,15 @@ pub enum SpaceCommand {
         name: String,
         /// What it is for.
         kind: RoomKind,
+        /// In which category; in none when absent.
+        category: Option<CategoryId>,
+        /// Seen by who makes it alone, at first.
+        private: bool,
     },
+    /// Change the list of rooms.
+    Order(OrderCommand),
+    /// Change who may do what in a room.
+    Override(OverrideCommand),
     /// Change a room; absent fields stay.
     ChangeRoom {
         /// Which one.
@@ -125,6 +139,20 @@ pub enum SpaceCommand {
         /// SHA-256 of the secret part of its code, hex.
         digest: String,
     },
+}
+
+impl SpaceCommand {
+    /// Whom it is about, beside who asks: their membership goes into the decision.
+    pub fn about(&self) -> Option<AccountId> {
+        let Self::Override(OverrideCommand::Set { whom, .. } | OverrideCommand::Remove { whom, .. }) = self
+        else {
+            return None;
+        };
+        match whom {
+            Whom::Account(account) => Some(*account),
+            Whom::Role(_) => None,
+        }
+    }
 }
 
 type Decision = Result<Vec<SpaceEvent>, SpaceRejection>;
@@ -160,7 +188,22 @@ impl Decider for Space {
                 define_role(state, context, role, new)
             }
             SpaceCommand::RemoveRole { role } => remove_role(state, context, role),
-            SpaceCommand::CreateRoom { room, name, kind } => create_room(state, room, &name, kind),
+            SpaceCommand::CreateRoom {
+                room,
+                name,
+                kind,
+                category,
+                private,
+            } => {
+                let mut facts = create_room(state, room, &name, kind)?;
+                facts.extend(category.map(|category| order::placed(room, category).into()));
+                if private {
+                    facts.extend(overrides::closed(state, context, room, category));
+                }
+                Ok(facts)
+            }
+            SpaceCommand::Order(command) => order::decide(state, context, command),
+            SpaceCommand::Override(command) => overrides::decide(state, context, command),
             SpaceCommand::ChangeRoom {
                 room,
                 name,
@@ -206,6 +249,15 @@ fn may(state: &SpaceState, context: &SpaceContext<'_>, command: &SpaceCommand) -
         SpaceCommand::ChangeRoom { room, .. } => {
             return state.requires_in_room(*room, membership, actor, Permission::ManageRooms);
         }
+        SpaceCommand::CreateRoom {
+            category: Some(category),
+            ..
+        } => {
+            overrides::requires_in_category(state, context, *category, Permission::ManageRooms)?;
+            Permission::ManageRooms
+        }
+        SpaceCommand::Order(command) => return order::may(state, context, command),
+        SpaceCommand::Override(command) => return overrides::may(state, context, command.place()),
         SpaceCommand::Change { .. } => Permission::ManageSpace,
         SpaceCommand::DefineRole { .. } | SpaceCommand::RemoveRole { .. } => Permission::ManageRoles,
         SpaceCommand::CreateRoom { .. } => Permission::ManageRooms,

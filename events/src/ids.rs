@@ -52,6 +52,8 @@ macro_rules! ids {
 ids! {
     /// A person's (later also a bot's) account.
     AccountId,
+    /// A group of rooms in the list of a space.
+    CategoryId,
     /// One command of a client: repeated when the client does not know whether it arrived.
     CommandId,
     /// An invitation into a space; the code that people pass on is not the id.

@@ -21,7 +21,9 @@ pub mod space;
 
 pub use catalogue::{DecodeError, Event, EventSchema, catalogue};
 pub use envelope::{Envelope, EnvelopeError, header};
-pub use ids::{AccountId, CommandId, InviteId, KeyId, MessageId, RoleId, RoomId, SessionId, SpaceId};
+pub use ids::{
+    AccountId, CategoryId, CommandId, InviteId, KeyId, MessageId, RoleId, RoomId, SessionId, SpaceId,
+};
 pub use permissions::{Permission, Permissions};
 pub use sealed::{Sealed, SealedField};
 pub use subject::{Shards, Subject, SubjectError};

@@ -79,6 +79,19 @@ impl Permissions {
             | 1 << Permission::ShareScreen as u32,
     );
 
+    /// What can differ from room to room; the rest is a matter of the whole space.
+    pub const IN_ROOMS: Self = Self(
+        Self::EXPRESSION.0
+            | 1 << Permission::View as u32
+            | 1 << Permission::ManageRooms as u32
+            | 1 << Permission::ManageRoles as u32
+            | 1 << Permission::MentionAll as u32
+            | 1 << Permission::ManageMessages as u32
+            | 1 << Permission::ManageIntegrations as u32
+            | 1 << Permission::ModerateCalls as u32
+            | 1 << Permission::Record as u32,
+    );
+
     /// Everything is allowed.
     pub fn all() -> Self {
         Permission::ALL.iter().copied().collect()
@@ -104,6 +117,18 @@ impl Permissions {
     #[must_use]
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
+    }
+
+    /// What is in both sets.
+    #[must_use]
+    pub const fn common(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// What is in one set and not in the other.
+    #[must_use]
+    pub const fn difference(self, other: Self) -> Self {
+        Self(self.0 ^ other.0)
     }
 
     /// The set of one permission.

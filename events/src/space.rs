@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, InviteId, Permissions, RoleId, RoomId, SpaceId, Timestamp, catalogue::events};
+use crate::{
+    AccountId, CategoryId, InviteId, Permissions, RoleId, RoomId, SpaceId, Timestamp, catalogue::events,
+};
 
 events! {
     /// What can happen to a space.
@@ -15,6 +17,12 @@ events! {
         "space.room_created.v1" => RoomCreated,
         "space.room_changed.v1" => RoomChanged,
         "space.room_archived.v1" => RoomArchived,
+        "space.room_placed.v1" => RoomPlaced,
+        "space.category_created.v1" => CategoryCreated,
+        "space.category_changed.v1" => CategoryChanged,
+        "space.category_removed.v1" => CategoryRemoved,
+        "space.override_set.v1" => OverrideSet,
+        "space.override_removed.v1" => OverrideRemoved,
         "space.invite_created.v1" => InviteCreated,
         "space.invite_used.v1" => InviteUsed,
         "space.invite_revoked.v1" => InviteRevoked,
@@ -98,6 +106,88 @@ pub struct RoomChanged {
 pub struct RoomArchived {
     /// Which one.
     pub room: RoomId,
+}
+
+/// A room stands elsewhere in the list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RoomPlaced {
+    /// Which one.
+    pub room: RoomId,
+    /// In which category; in none when absent.
+    pub category: Option<CategoryId>,
+    /// Lower ones stand first.
+    pub position: u16,
+}
+
+/// Rooms can be put together under a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CategoryCreated {
+    /// The new category.
+    pub category: CategoryId,
+    /// What it is called.
+    pub name: String,
+    /// Lower ones stand first.
+    pub position: u16,
+}
+
+/// A category changed; an absent field stayed as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CategoryChanged {
+    /// Which one.
+    pub category: CategoryId,
+    /// The new name.
+    pub name: Option<String>,
+    /// Lower ones stand first.
+    pub position: Option<u16>,
+}
+
+/// A category is gone, and with it what was overridden in it. No room was in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CategoryRemoved {
+    /// Which one.
+    pub category: CategoryId,
+}
+
+/// Where an override counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// In one room.
+    Room(RoomId),
+    /// In all rooms of a category that have no overrides of their own.
+    Category(CategoryId),
+}
+
+/// For whom an override counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Whom {
+    /// For the holders of a role.
+    Role(RoleId),
+    /// For one account.
+    Account(AccountId),
+}
+
+/// Somebody may do more or less in a place than in the rest of the space.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OverrideSet {
+    /// Where.
+    pub place: Place,
+    /// For whom.
+    pub whom: Whom,
+    /// What is allowed there beside what roles allow.
+    pub allow: Permissions,
+    /// What is denied there although roles allow it.
+    pub deny: Permissions,
+}
+
+/// Somebody may do the same in a place as in the rest of the space.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OverrideRemoved {
+    /// Where.
+    pub place: Place,
+    /// For whom.
+    pub whom: Whom,
 }
 
 /// Somebody may bring people in.

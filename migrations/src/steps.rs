@@ -49,5 +49,5 @@ history! {
 
 history! {
     /// The read models.
-    ReadMigrator: "read_0001_tables", "read_0002_search"
+    ReadMigrator: "read_0001_tables", "read_0002_search", "read_0003_overrides"
 }

@@ -37,6 +37,33 @@ pub enum SpaceRejection {
     /// As many rooms as a space can have.
     #[error("the space has as many rooms as it can have ({max})", max = super::MAX_ROOMS)]
     TooManyRooms,
+    /// There is no such category, or none that the caller may know of.
+    #[error("there is no such category")]
+    CategoryNotFound,
+    /// The id is in use.
+    #[error("this category exists already")]
+    CategoryExists,
+    /// The name cannot be one.
+    #[error("the name of the category {0}")]
+    CategoryName(NameFault),
+    /// Rooms would lose what the category says about them.
+    #[error("rooms are in this category, move them first")]
+    CategoryNotEmpty,
+    /// As many categories as a space can have.
+    #[error("the space has as many categories as it can have ({max})", max = super::MAX_CATEGORIES)]
+    TooManyCategories,
+    /// The same permission is allowed and denied.
+    #[error("a permission is either allowed or denied, not both")]
+    OverrideContradicts,
+    /// A permission that does not differ from room to room.
+    #[error("only permissions that have to do with rooms can differ from room to room")]
+    OverrideSpaceWide,
+    /// As many overrides as a place can have.
+    #[error("there are as many overrides here as there can be ({max})", max = super::MAX_OVERRIDES)]
+    TooManyOverrides,
+    /// The account is not in the space.
+    #[error("there is no such member")]
+    MemberNotFound,
     /// There is no such role.
     #[error("there is no such role")]
     RoleNotFound,
@@ -94,6 +121,15 @@ impl Reject for SpaceRejection {
             Self::RoomName(_) => "room.name_invalid",
             Self::Topic(_) => "room.topic_invalid",
             Self::TooManyRooms => "space.too_many_rooms",
+            Self::CategoryNotFound => "category.not_found",
+            Self::CategoryExists => "category.exists",
+            Self::CategoryName(_) => "category.name_invalid",
+            Self::CategoryNotEmpty => "category.not_empty",
+            Self::TooManyCategories => "space.too_many_categories",
+            Self::OverrideContradicts => "override.contradiction",
+            Self::OverrideSpaceWide => "override.space_wide",
+            Self::TooManyOverrides => "override.too_many",
+            Self::MemberNotFound => "member.not_found",
             Self::RoleNotFound => "role.not_found",
             Self::RoleName(_) => "role.name_invalid",
             Self::RoleRemoved => "role.removed",
@@ -113,12 +149,18 @@ impl Reject for SpaceRejection {
 
     fn kind(&self) -> RejectionKind {
         match self {
-            Self::NotFound | Self::RoomNotFound | Self::RoleNotFound | Self::InviteNotFound => {
-                RejectionKind::NotFound
-            }
-            Self::Exists | Self::RoomExists | Self::RoomArchived | Self::InviteExists => {
-                RejectionKind::Conflict
-            }
+            Self::NotFound
+            | Self::RoomNotFound
+            | Self::CategoryNotFound
+            | Self::MemberNotFound
+            | Self::RoleNotFound
+            | Self::InviteNotFound => RejectionKind::NotFound,
+            Self::Exists
+            | Self::RoomExists
+            | Self::RoomArchived
+            | Self::CategoryExists
+            | Self::CategoryNotEmpty
+            | Self::InviteExists => RejectionKind::Conflict,
             Self::NotAllowed(_) | Self::RankTooLow | Self::NotYoursToGive | Self::EveryoneFixed => {
                 RejectionKind::Forbidden
             }
@@ -126,16 +168,24 @@ impl Reject for SpaceRejection {
             | Self::RoomName(_)
             | Self::Topic(_)
             | Self::RoleName(_)
+            | Self::CategoryName(_)
+            | Self::OverrideContradicts
+            | Self::OverrideSpaceWide
             | Self::InviteUses
             | Self::InviteTime => RejectionKind::Invalid,
             Self::RoleRemoved | Self::InviteExpired | Self::InviteUsedUp => RejectionKind::Gone,
-            Self::TooManyRooms | Self::TooManyRoles | Self::TooManyInvites => RejectionKind::Limit,
+            Self::TooManyRooms
+            | Self::TooManyRoles
+            | Self::TooManyCategories
+            | Self::TooManyOverrides
+            | Self::TooManyInvites => RejectionKind::Limit,
         }
     }
 
     fn field(&self) -> Option<&'static str> {
         match self {
-            Self::Name(_) | Self::RoomName(_) | Self::RoleName(_) => Some("name"),
+            Self::Name(_) | Self::RoomName(_) | Self::RoleName(_) | Self::CategoryName(_) => Some("name"),
+            Self::OverrideContradicts => Some("deny"),
             Self::Topic(_) => Some("topic"),
             Self::InviteUses => Some("max_uses"),
             Self::InviteTime => Some("expires_at"),

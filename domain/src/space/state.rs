@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use veza_events::{
-    AccountId, InviteId, Permissions, RoleId, RoomId, SpaceId, Timestamp,
-    space::{RoomKind, SpaceEvent},
+    AccountId, CategoryId, InviteId, Permissions, RoleId, RoomId, SpaceId, Timestamp,
+    space::{InviteCreated, RoomCreated, RoomKind, SpaceEvent, Whom},
 };
 
-use super::SpaceRejection;
+use super::{Category, Override, Overrides, SpaceRejection};
 
 /// The structure of a space.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct SpaceState {
     pub removed_roles: BTreeSet<RoleId>,
     /// Its rooms.
     pub rooms: BTreeMap<RoomId, Room>,
+    /// The groups that its rooms are listed in.
+    pub categories: BTreeMap<CategoryId, Category>,
     /// Its invitations that were not revoked.
     pub invites: BTreeMap<InviteId, Invite>,
 }
@@ -50,6 +52,26 @@ pub struct Room {
     pub kind: RoomKind,
     /// Takes nothing new.
     pub archived: bool,
+    /// In which group it is listed.
+    pub category: Option<CategoryId>,
+    /// Lower ones stand first.
+    pub position: u16,
+    /// What differs in it; while there is nothing, what differs in its category.
+    pub overrides: Overrides,
+}
+
+impl From<&RoomCreated> for Room {
+    fn from(event: &RoomCreated) -> Self {
+        Self {
+            name: event.name.clone(),
+            topic: String::new(),
+            kind: event.kind,
+            archived: false,
+            category: None,
+            position: 0,
+            overrides: Overrides::new(),
+        }
+    }
 }
 
 /// A way in.
@@ -65,6 +87,18 @@ pub struct Invite {
     pub uses: u32,
     /// Until when.
     pub expires_at: Option<Timestamp>,
+}
+
+impl From<&InviteCreated> for Invite {
+    fn from(event: &InviteCreated) -> Self {
+        Self {
+            digest: event.digest.clone(),
+            by: event.by,
+            max_uses: event.max_uses,
+            uses: 0,
+            expires_at: event.expires_at,
+        }
+    }
 }
 
 impl Invite {
@@ -106,6 +140,18 @@ impl SpaceState {
         Ok((id, invite))
     }
 
+    /// Forgets what is overridden for a role that is gone.
+    fn drop_overrides_of(&mut self, role: RoleId) {
+        let rooms = self.rooms.values_mut().map(|room| &mut room.overrides);
+        let categories = self
+            .categories
+            .values_mut()
+            .map(|category| &mut category.overrides);
+        for overrides in rooms.chain(categories) {
+            overrides.remove(&Whom::Role(role));
+        }
+    }
+
     pub(super) fn apply(&mut self, event: &SpaceEvent) {
         match event {
             SpaceEvent::Created(event) => {
@@ -131,46 +177,74 @@ impl SpaceState {
             SpaceEvent::RoleRemoved(event) => {
                 self.roles.remove(&event.role);
                 self.removed_roles.insert(event.role);
+                self.drop_overrides_of(event.role);
             }
             SpaceEvent::RoomCreated(event) => {
-                let room = Room {
-                    name: event.name.clone(),
-                    topic: String::new(),
-                    kind: event.kind,
-                    archived: false,
-                };
-                self.rooms.insert(event.room, room);
+                self.rooms.insert(event.room, event.into());
             }
             SpaceEvent::RoomChanged(event) => {
-                if let Some(room) = self.rooms.get_mut(&event.room) {
+                edit(&mut self.rooms, &event.room, |room| {
                     set(&mut room.name, event.name.as_ref());
                     set(&mut room.topic, event.topic.as_ref());
-                }
+                });
             }
             SpaceEvent::RoomArchived(event) => {
-                if let Some(room) = self.rooms.get_mut(&event.room) {
+                edit(&mut self.rooms, &event.room, |room| {
                     room.archived = true;
+                });
+            }
+            SpaceEvent::RoomPlaced(event) => {
+                edit(&mut self.rooms, &event.room, |room| {
+                    (room.category, room.position) = (event.category, event.position);
+                });
+            }
+            SpaceEvent::CategoryCreated(event) => {
+                let category = Category {
+                    name: event.name.clone(),
+                    position: event.position,
+                    overrides: Overrides::new(),
+                };
+                self.categories.insert(event.category, category);
+            }
+            SpaceEvent::CategoryChanged(event) => {
+                edit(&mut self.categories, &event.category, |category| {
+                    set(&mut category.name, event.name.as_ref());
+                    category.position = event.position.unwrap_or(category.position);
+                });
+            }
+            SpaceEvent::CategoryRemoved(event) => {
+                self.categories.remove(&event.category);
+            }
+            SpaceEvent::OverrideSet(event) => {
+                let (allow, deny) = (event.allow, event.deny);
+                if let Some(overrides) = self.overrides_mut(event.place) {
+                    overrides.insert(event.whom, Override { allow, deny });
+                }
+            }
+            SpaceEvent::OverrideRemoved(event) => {
+                if let Some(overrides) = self.overrides_mut(event.place) {
+                    overrides.remove(&event.whom);
                 }
             }
             SpaceEvent::InviteCreated(event) => {
-                let invite = Invite {
-                    digest: event.digest.clone(),
-                    by: event.by,
-                    max_uses: event.max_uses,
-                    uses: 0,
-                    expires_at: event.expires_at,
-                };
-                self.invites.insert(event.invite, invite);
+                self.invites.insert(event.invite, event.into());
             }
             SpaceEvent::InviteUsed(event) => {
-                if let Some(invite) = self.invites.get_mut(&event.invite) {
+                edit(&mut self.invites, &event.invite, |invite| {
                     invite.uses = invite.uses.saturating_add(1);
-                }
+                });
             }
             SpaceEvent::InviteRevoked(event) => {
                 self.invites.remove(&event.invite);
             }
         }
+    }
+}
+
+/// Changes what is there; history may speak of what is not.
+fn edit<K: Ord, V>(map: &mut BTreeMap<K, V>, key: &K, change: impl FnOnce(&mut V)) {
+    if let Some(value) = map.get_mut(key) {
+        change(value);
     }
 }
 

@@ -100,6 +100,7 @@ pub(super) fn by(actor: AccountId) -> SpaceContext<'static> {
         now: at(0),
         actor,
         membership,
+        target: membership,
     }
 }
 
@@ -121,6 +122,8 @@ pub(super) fn create_room(name: &str) -> SpaceCommand {
         room: Uuid::from_u128(21).into(),
         name: name.into(),
         kind: RoomKind::Voice,
+        category: None,
+        private: false,
     }
 }
 

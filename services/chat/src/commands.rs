@@ -3,6 +3,7 @@
 mod access;
 mod member;
 mod post;
+mod rooms;
 mod space;
 
 use std::sync::Arc;
@@ -20,6 +21,12 @@ pub(crate) fn router(worker: Arc<Worker>) -> Router<Worker> {
         .on(space::change)
         .on(space::create_room)
         .on(space::change_room)
+        .on(rooms::place)
+        .on(rooms::create_category)
+        .on(rooms::change_category)
+        .on(rooms::remove_category)
+        .on(rooms::set_override)
+        .on(rooms::remove_override)
         .on(space::define_role)
         .on(space::remove_role)
         .on(space::create_invite)
@@ -41,5 +48,6 @@ fn asked(view: &View, actor: AccountId) -> SpaceContext<'_> {
         now: now(),
         actor,
         membership: view.membership(),
+        target: &view.target.state,
     }
 }

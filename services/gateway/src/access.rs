@@ -206,6 +206,16 @@ fn raise<K: std::hash::Hash + Eq + Send + Sync + 'static>(cache: &Cache<K, u64>,
     }
 }
 
+/// Refuses who does not have `permission` among what is `allowed`. What is read alone is checked here; what is
+/// written, by the workers.
+pub(crate) fn requires(allowed: Permissions, permission: Permission) -> Result<(), Problem> {
+    if allowed.has(permission) {
+        return Ok(());
+    }
+    let detail = "your roles do not allow this here";
+    Err(Problem::new(ProblemKind::Forbidden, "space.not_allowed", detail))
+}
+
 /// The one answer for rooms that are not there and rooms that the caller may not know of.
 pub(crate) fn no_such_room() -> Problem {
     Problem::new(
@@ -249,6 +259,7 @@ mod tests {
             joined: true,
             permissions: Permissions::all(),
             rooms: Vec::new(),
+            categories: Vec::new(),
             space_seq,
             member_seq,
         }

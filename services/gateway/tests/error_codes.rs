@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// First parts of codes.
-const AGGREGATES: [&str; 15] = [
+const AGGREGATES: [&str; 17] = [
     "account",
+    "category",
     "command",
     "connection",
     "frame",
     "handle",
     "invite",
     "member",
+    "override",
     "platform",
     "request",
     "role",

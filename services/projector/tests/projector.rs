@@ -13,3 +13,5 @@ mod rebuilding;
 mod site;
 #[path = "projector/speed.rs"]
 mod speed;
+#[path = "projector/structure.rs"]
+mod structure;

@@ -3,10 +3,13 @@
 use sea_orm::DbErr;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
+use veza_events::{Permissions, space::Whom};
 
 use crate::ReadError;
-use crate::entity::{account, invite, member, role, room, session, space};
-use crate::rows::{Account, Invite, List, Member, PageOf, PrivateAccount, Role, Room, Session, Space};
+use crate::entity::{account, category, invite, member, permission_override, role, room, session, space};
+use crate::rows::{
+    Account, Category, Invite, List, Member, Override, PageOf, PrivateAccount, Role, Room, Session, Space,
+};
 
 impl From<account::Model> for PrivateAccount {
     fn from(row: account::Model) -> Self {
@@ -56,11 +59,7 @@ impl TryFrom<role::Model> for Role {
         Ok(Self {
             id: row.role.into(),
             name: row.name,
-            permissions: row
-                .permissions
-                .iter()
-                .filter_map(|name| named(name).ok())
-                .collect(),
+            permissions: permissions(&row.permissions),
             rank: number(row.rank, "rank")?,
             seq: row.seq.cast_unsigned(),
         })
@@ -81,6 +80,39 @@ impl TryFrom<(room::Model, i64)> for Room {
             created_at: row.created_at.into(),
             seq: row.seq.cast_unsigned(),
             head: head.cast_unsigned(),
+            category: row.category.map(Into::into),
+            position: number(row.position, "position")?,
+        })
+    }
+}
+
+impl TryFrom<category::Model> for Category {
+    type Error = DbErr;
+
+    fn try_from(row: category::Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            id: row.category.into(),
+            name: row.name,
+            position: number(row.position, "position")?,
+            seq: row.seq.cast_unsigned(),
+        })
+    }
+}
+
+impl TryFrom<permission_override::Model> for Override {
+    type Error = DbErr;
+
+    fn try_from(row: permission_override::Model) -> Result<Self, DbErr> {
+        let whom = match row.whom_kind.as_str() {
+            "role" => Whom::Role(row.whom.into()),
+            "account" => Whom::Account(row.whom.into()),
+            other => return Err(DbErr::Type(format!("nobody is `{other}`"))),
+        };
+        Ok(Self {
+            whom,
+            allow: permissions(&row.allow),
+            deny: permissions(&row.deny),
+            seq: row.seq.cast_unsigned(),
         })
     }
 }
@@ -118,6 +150,11 @@ impl TryFrom<invite::Model> for Invite {
             seq: row.seq.cast_unsigned(),
         })
     }
+}
+
+/// The set of names; one that only a newer version knows means nothing here.
+fn permissions(names: &[String]) -> Permissions {
+    names.iter().filter_map(|name| named(name).ok()).collect()
 }
 
 /// Reads an enum by the name it has in events.

@@ -79,6 +79,28 @@ table!(
         archived: bool,
         created_at: OffsetDateTime,
         seq: i64,
+        category: Option<Uuid>,
+        position: i32,
+    }
+);
+
+table!(
+    /// Groups of rooms.
+    category, "category", { category: Uuid }, {
+        space: Uuid,
+        name: String,
+        position: i32,
+        seq: i64,
+    }
+);
+
+table!(
+    /// What differs in a room or a category.
+    permission_override, "permission_override", { place: Uuid, whom_kind: String, whom: Uuid }, {
+        space: Uuid,
+        allow: Vec<String>,
+        deny: Vec<String>,
+        seq: i64,
     }
 );
 

@@ -10,9 +10,12 @@ use veza_events::{AccountId, RoomId, SessionId, SpaceId};
 
 use crate::PROJECTION;
 use crate::cache::CachedName;
-use crate::entity::{account, invite, member, projection, role, room, session, space, timeline};
+use crate::entity::{
+    account, category, invite, member, permission_override, projection, role, room, session, space, timeline,
+};
 use crate::rows::{
-    Account, Invite, JoinedSpace, Member, Message, PrivateAccount, Range, Role, Room, Session, Space,
+    Account, Category, Invite, JoinedSpace, Member, Message, Override, PrivateAccount, Range, Role, Room,
+    Session, Space,
 };
 
 pub(crate) async fn ping(db: DatabaseConnection) -> Result<(), DbErr> {
@@ -87,7 +90,7 @@ const ROOM: &str = "SELECT r.*, COALESCE(t.head, 0) AS head
     FROM read.room r LEFT JOIN read.timeline t ON t.room = r.room ";
 
 pub(crate) async fn rooms(db: &DatabaseConnection, id: SpaceId) -> Result<Vec<Room>, DbErr> {
-    let sql = format!("{ROOM} WHERE r.space = $1 ORDER BY r.created_at, r.room");
+    let sql = format!("{ROOM} WHERE r.space = $1 ORDER BY r.position, r.created_at, r.room");
     rooms_of(db, &sql, id.uuid()).await
 }
 
@@ -95,6 +98,22 @@ pub(crate) async fn room(db: &DatabaseConnection, id: RoomId) -> Result<Option<R
     Ok(rooms_of(db, &format!("{ROOM} WHERE r.room = $1"), id.uuid())
         .await?
         .pop())
+}
+
+pub(crate) async fn categories(db: &DatabaseConnection, id: SpaceId) -> Result<Vec<Category>, DbErr> {
+    let rows = category::Entity::find()
+        .filter(category::Column::Space.eq(id.uuid()))
+        .order_by_asc(category::Column::Position)
+        .order_by_asc(category::Column::Category);
+    rows.all(db).await?.into_iter().map(Category::try_from).collect()
+}
+
+pub(crate) async fn overrides(db: &DatabaseConnection, place: Uuid) -> Result<Vec<Override>, DbErr> {
+    let rows = permission_override::Entity::find()
+        .filter(permission_override::Column::Place.eq(place))
+        .order_by_desc(permission_override::Column::WhomKind)
+        .order_by_asc(permission_override::Column::Whom);
+    rows.all(db).await?.into_iter().map(Override::try_from).collect()
 }
 
 async fn rooms_of(db: &DatabaseConnection, sql: &str, id: Uuid) -> Result<Vec<Room>, DbErr> {

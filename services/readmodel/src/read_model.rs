@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use veza_events::space::Place;
 use veza_events::{AccountId, RoomId, SessionId, Shards, SpaceId};
 
 use crate::cache::CacheReader;
 use crate::positions::Positions;
 use crate::postgres::Postgres;
 use crate::rows::{
-    Account, Invite, JoinedSpace, List, Member, PageOf, PrivateAccount, Range, Role, Room, Session, Space,
-    Timeline,
+    Account, Category, Invite, JoinedSpace, List, Member, Override, PageOf, PrivateAccount, Range, Role,
+    Room, Session, Space, Timeline,
 };
 use crate::search::{self, Hit, SearchWords};
 use crate::{ReadError, ReadMetrics, ReadOptions, queries, timelines};
@@ -122,7 +123,27 @@ impl ReadModel {
             .await
     }
 
-    /// The rooms of a space, in order of their making, archived ones too.
+    /// The groups of rooms of a space, as they are listed.
+    pub async fn categories(&self, space: SpaceId) -> Result<Vec<Category>, ReadError> {
+        self.0
+            .postgres
+            .ask(async |db| queries::categories(&db, space).await)
+            .await
+    }
+
+    /// What differs in a room or category itself.
+    pub async fn overrides(&self, place: Place) -> Result<Vec<Override>, ReadError> {
+        let place = match place {
+            Place::Room(room) => room.uuid(),
+            Place::Category(category) => category.uuid(),
+        };
+        self.0
+            .postgres
+            .ask(async |db| queries::overrides(&db, place).await)
+            .await
+    }
+
+    /// The rooms of a space, as they are listed, archived ones too.
     pub async fn rooms(&self, space: SpaceId) -> Result<Vec<Room>, ReadError> {
         self.0
             .postgres

@@ -3,8 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 use veza_events::{
-    AccountId, InviteId, MessageId, Permissions, RoleId, RoomId, SessionId, SpaceId, Timestamp,
-    account::InstallationRole, member::Standing, space::RoomKind,
+    AccountId, CategoryId, InviteId, MessageId, Permissions, RoleId, RoomId, SessionId, SpaceId, Timestamp,
+    account::InstallationRole,
+    member::Standing,
+    space::{RoomKind, Whom},
 };
 
 /// What anybody may know of an account.
@@ -114,6 +116,36 @@ pub struct Room {
     pub seq: u64,
     /// Last event of its timeline; 0 before the first.
     pub head: u64,
+    /// In which category it is listed.
+    pub category: Option<CategoryId>,
+    /// Lower ones stand first.
+    pub position: u16,
+}
+
+/// A group of rooms.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Category {
+    /// The category.
+    pub id: CategoryId,
+    /// What it is called.
+    pub name: String,
+    /// Lower ones stand first.
+    pub position: u16,
+    /// Last change.
+    pub seq: u64,
+}
+
+/// What differs for somebody in a room or a category.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    /// For whom.
+    pub whom: Whom,
+    /// Allowed beside what roles allow.
+    pub allow: Permissions,
+    /// Denied although roles allow it.
+    pub deny: Permissions,
+    /// Last change.
+    pub seq: u64,
 }
 
 /// A membership.

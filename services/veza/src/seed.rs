@@ -116,6 +116,8 @@ async fn shared_rooms(bus: &Bus, people: &[AccountId]) -> anyhow::Result<(SpaceI
     let mut rooms = Vec::new();
     for name in ROOMS {
         let command = CreateRoom {
+            category: None,
+            private: false,
             space,
             name: name.to_owned(),
             kind: RoomKind::Text,

@@ -28,10 +28,21 @@ pub(super) async fn get(worker: Arc<Worker>, caller: Caller, command: GetAccess)
         .keys()
         .map(|&room| (room, space.room_permissions(room, membership, account)))
         .filter(|(_, allowed)| allowed.has(Permission::View));
+    let categories = space
+        .categories
+        .keys()
+        .map(|&category| {
+            (
+                category,
+                space.category_permissions(category, membership, account),
+            )
+        })
+        .filter(|(_, allowed)| allowed.has(Permission::View));
     Ok(Access {
         joined: is_in(&view),
         permissions: space.permissions(membership, account),
         rooms: rooms.collect(),
+        categories: categories.collect(),
         space_seq: view.space.seq,
         member_seq: view.actor.seq,
     })

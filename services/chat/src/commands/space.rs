@@ -121,6 +121,8 @@ pub(super) async fn create_room(
         space,
         ref name,
         kind,
+        category,
+        private,
     } = command;
     let actor = caller.account()?;
     let room: RoomId = caller.command.derive(actor.uuid(), "room");
@@ -128,6 +130,8 @@ pub(super) async fn create_room(
         room,
         name: name.clone(),
         kind,
+        category,
+        private,
     };
     let timeline = |_: &[SpaceEvent]| opened(&worker, space, room, actor);
     let position = structure(&worker, &caller, &command, &create, timeline).await?;
@@ -259,7 +263,7 @@ pub(super) async fn revoke_invite(
     .await
 }
 
-async fn changed<C: Command + InSpace>(
+pub(super) async fn changed<C: Command + InSpace>(
     worker: &Worker,
     caller: &Caller,
     command: &C,
@@ -270,7 +274,7 @@ async fn changed<C: Command + InSpace>(
 }
 
 /// Changes a space by its own sequence, together with what else must come to be.
-async fn structure<C: Command + InSpace>(
+pub(super) async fn structure<C: Command + InSpace>(
     worker: &Worker,
     caller: &Caller,
     command: &C,
@@ -290,7 +294,7 @@ async fn structure<C: Command + InSpace>(
     let parties = Parties {
         space,
         actor,
-        target: actor,
+        target: change.about().unwrap_or(actor),
     };
     worker.change(caller, command, &primary, parties, decide).await
 }

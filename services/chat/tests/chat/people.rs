@@ -230,6 +230,8 @@ async fn rooms_come_and_close_and_invitations_end() {
     let (ada, ben) = (site.person().await, site.person().await);
     let home = site.home(Preset::Open, ada, &[]).await;
     let create = CreateRoom {
+        category: None,
+        private: false,
         space: home.space,
         name: "talk".into(),
         kind: RoomKind::Voice,
@@ -247,6 +249,8 @@ async fn rooms_come_and_close_and_invitations_end() {
     ada.ask(&site, &archive).await.unwrap();
     assert_eq!(code(ada.say(&site, talk, "more").await), "room.archived");
     let named = CreateRoom {
+        category: None,
+        private: false,
         space: home.space,
         name: "\n".into(),
         kind: RoomKind::Text,

@@ -110,6 +110,8 @@ async fn what_one_worker_made_the_other_knows_of_at_once() {
     let home = site.home(Preset::Team, ada, &[ben]).await;
     for n in 0..40 {
         let create = CreateRoom {
+            category: None,
+            private: false,
             space: home.space,
             name: format!("room {n}"),
             kind: RoomKind::Text,

@@ -8,9 +8,11 @@ use poem_openapi::registry::{MetaApi, Registry};
 use poem_openapi::{LicenseObject, OpenApi, OpenApiService};
 
 use super::accounts::Accounts;
+use super::categories::Categories;
 use super::invites::Invites;
 use super::members::Members;
 use super::messages::Messages;
+use super::overrides::OverridesOf;
 use super::roles::Roles;
 use super::rooms::Rooms;
 use super::search::Search;
@@ -27,6 +29,8 @@ type Operations = (
     Members,
     Invites,
     Rooms,
+    Categories,
+    OverridesOf,
     Messages,
     Search,
     TicketDesk,
@@ -79,6 +83,8 @@ fn operations(gateway: &Arc<Gateway>) -> Operations {
         Members(gateway()),
         Invites(gateway()),
         Rooms(gateway()),
+        Categories(gateway()),
+        OverridesOf(gateway()),
         Messages(gateway()),
         Search(gateway()),
         TicketDesk(gateway()),

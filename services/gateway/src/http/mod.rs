@@ -3,6 +3,7 @@
 mod accounts;
 mod api;
 mod body;
+mod categories;
 mod door;
 mod fresh;
 mod invites;
@@ -12,6 +13,7 @@ mod members;
 mod messages;
 mod metrics;
 mod origins;
+mod overrides;
 mod page;
 mod pages;
 mod permissions;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 use veza_events::Permissions;
-use veza_platform::contract::chat::{ChangeRoom, CreateRoom};
+use veza_platform::contract::chat::{ChangeRoom, CreateRoom, PlaceRoom};
 use veza_readmodel::rows;
 
 use super::body::Json;
@@ -46,6 +46,23 @@ struct NewRoom {
     name: String,
     /// What it is for; `text` when absent.
     kind: Option<RoomKind>,
+    /// In which category; in none when absent.
+    category: Option<Uuid>,
+    /// `true`: seen by its maker and the owner alone, until others are let in.
+    #[serde(default)]
+    #[oai(default)]
+    private: bool,
+}
+
+/// Where a room is to stand in the list.
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(deny_unknown_fields)]
+struct RoomPlace {
+    /// In which category; in none when absent.
+    category: Option<Uuid>,
+    /// Lower ones stand first.
+    position: u16,
 }
 
 /// A room exists.
@@ -93,6 +110,11 @@ struct Room {
     head: u64,
     /// What the caller may do in it.
     permissions: Vec<Permission>,
+    /// In which category it is listed.
+    #[oai(skip_serializing_if_is_none)]
+    category: Option<Uuid>,
+    /// Lower ones stand first.
+    position: u16,
     /// Last change of the room itself.
     seq: u64,
 }
@@ -109,6 +131,8 @@ impl Room {
             created_at: row.created_at.time(),
             head: row.head,
             permissions: permissions::shown(permissions),
+            category: row.category.map(veza_events::CategoryId::uuid),
+            position: row.position,
             seq: row.seq,
         }
     }
@@ -133,6 +157,8 @@ impl Rooms {
             space: (*space).into(),
             name: body.name,
             kind: body.kind.unwrap_or(RoomKind::Text).into(),
+            category: body.category.map(Into::into),
+            private: body.private,
         };
         let made = self
             .0
@@ -179,6 +205,29 @@ impl Rooms {
             row.ok_or_else(no_such_room)?,
             permissions,
         )))
+    }
+
+    /// Put a room somewhere else in the list.
+    #[oai(path = "/v1/rooms/:room/place", method = "put", operation_id = "place_room")]
+    async fn place(
+        &self,
+        session: Session,
+        #[oai(name = "Idempotency-Key")] once: Once,
+        room: Path<Uuid>,
+        Json(body): Json<RoomPlace>,
+    ) -> Result<Changed, Failure> {
+        let room = (*room).into();
+        let command = PlaceRoom {
+            space: self.0.rooms.place(room).await?.space,
+            room,
+            category: body.category.map(Into::into),
+            position: body.position,
+        };
+        let done = self
+            .0
+            .chat(&once.caller(&self.0, &session).await?, &command)
+            .await?;
+        Ok(Changed::at(done.position))
     }
 
     /// Change a room.

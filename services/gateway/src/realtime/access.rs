@@ -227,6 +227,7 @@ fn nothing() -> Access {
         joined: false,
         permissions: Permissions::NONE,
         rooms: Vec::new(),
+        categories: Vec::new(),
         space_seq: u64::MAX,
         member_seq: u64::MAX,
     }

@@ -128,12 +128,19 @@ fn member_change(record: &Record) -> MemberChange {
 fn changes_access(record: &Record) -> bool {
     match SpaceEvent::decode(kind(record), &record.payload) {
         Some(Ok(event)) => match event {
-            SpaceEvent::RoleDefined(_) | SpaceEvent::RoleRemoved(_) => true,
+            SpaceEvent::RoleDefined(_)
+            | SpaceEvent::RoleRemoved(_)
+            | SpaceEvent::RoomPlaced(_)
+            | SpaceEvent::OverrideSet(_)
+            | SpaceEvent::OverrideRemoved(_) => true,
             SpaceEvent::Created(_)
             | SpaceEvent::Changed(_)
             | SpaceEvent::RoomCreated(_)
             | SpaceEvent::RoomChanged(_)
             | SpaceEvent::RoomArchived(_)
+            | SpaceEvent::CategoryCreated(_)
+            | SpaceEvent::CategoryChanged(_)
+            | SpaceEvent::CategoryRemoved(_)
             | SpaceEvent::InviteCreated(_)
             | SpaceEvent::InviteUsed(_)
             | SpaceEvent::InviteRevoked(_) => false,

@@ -234,6 +234,7 @@ pub(crate) fn access(joined: bool, room: RoomId) -> Access {
         } else {
             Vec::new()
         },
+        categories: Vec::new(),
         space_seq: 0,
         member_seq: 0,
     }

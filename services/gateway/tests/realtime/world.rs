@@ -264,6 +264,7 @@ impl Services for World {
             joined,
             permissions: Permissions::all(),
             rooms,
+            categories: Vec::new(),
             space_seq,
             member_seq,
         };

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use veza_events::{
-    AccountId, InviteId, MessageId, Permissions, RoleId, RoomId, SpaceId, Timestamp, space::RoomKind,
+    AccountId, CategoryId, InviteId, MessageId, Permissions, RoleId, RoomId, SpaceId, Timestamp,
+    space::{Place, RoomKind, Whom},
 };
 
 use super::commands;
@@ -71,6 +72,12 @@ pub struct CreateRoom {
     pub name: String,
     /// What it is for.
     pub kind: RoomKind,
+    /// In which category; in none when absent.
+    #[serde(default)]
+    pub category: Option<CategoryId>,
+    /// Seen by who makes it alone, at first.
+    #[serde(default)]
+    pub private: bool,
 }
 
 /// A room exists.
@@ -95,6 +102,87 @@ pub struct ChangeRoom {
     pub topic: Option<String>,
     /// Take nothing new from now on. Cannot be undone.
     pub archive: bool,
+}
+
+/// Put a room somewhere else in the list.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PlaceRoom {
+    /// Where.
+    pub space: SpaceId,
+    /// Which one.
+    pub room: RoomId,
+    /// Into which category; into none when absent.
+    pub category: Option<CategoryId>,
+    /// Lower ones stand first.
+    pub position: u16,
+}
+
+/// Make a group of rooms.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CreateCategory {
+    /// Where.
+    pub space: SpaceId,
+    /// What it is called.
+    pub name: String,
+    /// Lower ones stand first.
+    pub position: u16,
+}
+
+/// A category exists.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CategoryCreated {
+    /// The category.
+    pub category: CategoryId,
+    /// Where it was written.
+    pub position: Position,
+}
+
+/// Change a category; absent fields stay.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ChangeCategory {
+    /// Where.
+    pub space: SpaceId,
+    /// Which one.
+    pub category: CategoryId,
+    /// The new name.
+    pub name: Option<String>,
+    /// Lower ones stand first.
+    pub position: Option<u16>,
+}
+
+/// Remove a category that has no rooms.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RemoveCategory {
+    /// Where.
+    pub space: SpaceId,
+    /// Which one.
+    pub category: CategoryId,
+}
+
+/// Allow or deny somebody more in a place than in the rest of the space.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SetOverride {
+    /// In which space.
+    pub space: SpaceId,
+    /// Where in it.
+    pub place: Place,
+    /// For whom.
+    pub whom: Whom,
+    /// Allowed beside what roles allow.
+    pub allow: Permissions,
+    /// Denied although roles allow it.
+    pub deny: Permissions,
+}
+
+/// Let the rest of the space be the rule again.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RemoveOverride {
+    /// In which space.
+    pub space: SpaceId,
+    /// Where in it.
+    pub place: Place,
+    /// For whom.
+    pub whom: Whom,
 }
 
 /// Make a role, or make it anew.
@@ -225,6 +313,9 @@ pub struct Access {
     pub permissions: Permissions,
     /// Rooms that the account may read, with what it may do in each.
     pub rooms: Vec<(RoomId, Permissions)>,
+    /// Categories that the account may know of, with what it may do in them.
+    #[serde(default)]
+    pub categories: Vec<(CategoryId, Permissions)>,
     /// Sequence of the space's last event that this is based on.
     pub space_seq: u64,
     /// Sequence of the membership's last event that this is based on; 0 if there is none.
@@ -243,6 +334,12 @@ commands! {
     "change_space": ChangeSpace => Changed,
     "create_room": CreateRoom => RoomCreated,
     "change_room": ChangeRoom => Changed,
+    "place_room": PlaceRoom => Changed,
+    "create_category": CreateCategory => CategoryCreated,
+    "change_category": ChangeCategory => Changed,
+    "remove_category": RemoveCategory => Changed,
+    "set_override": SetOverride => Changed,
+    "remove_override": RemoveOverride => Changed,
     "define_role": DefineRole => Changed,
     "remove_role": RemoveRole => Changed,
     "create_invite": CreateInvite => InviteCreated,
@@ -269,6 +366,12 @@ in_space!(
     ChangeSpace,
     CreateRoom,
     ChangeRoom,
+    PlaceRoom,
+    CreateCategory,
+    ChangeCategory,
+    RemoveCategory,
+    SetOverride,
+    RemoveOverride,
     DefineRole,
     RemoveRole,
     CreateInvite,

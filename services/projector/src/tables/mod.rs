@@ -6,6 +6,7 @@
 
 mod account;
 mod member;
+mod overrides;
 mod room;
 mod space;
 
@@ -68,6 +69,7 @@ struct Moment {
 pub(crate) struct Changes<'a> {
     accounts: account::Accounts<'a>,
     spaces: space::Spaces<'a>,
+    overrides: overrides::Overrides<'a>,
     members: member::Members<'a>,
     rooms: room::Rooms<'a>,
 }
@@ -102,7 +104,10 @@ impl<'a> Changes<'a> {
         };
         match (&recorded.event, entry.subject) {
             (Event::Account(event), Subject::Account(account)) => self.accounts.take(*account, moment, event),
-            (Event::Space(event), Subject::Space(_, space)) => self.spaces.take(*space, moment, event),
+            (Event::Space(event), Subject::Space(_, space)) => {
+                self.spaces.take(*space, moment, event);
+                self.overrides.take(space.uuid(), seq, event);
+            }
             (Event::Member(event), _) => self.members.take(moment, event),
             (Event::Room(event), _) => self.rooms.take(moment, event),
             // Who holds a name is decided in the log and asked of nobody here. An event that lies under
@@ -119,6 +124,7 @@ impl<'a> Changes<'a> {
         let mut written = RowsWritten::default();
         written.rows += self.accounts.write(connection, schema).await?;
         written.rows += self.spaces.write(connection, schema).await?;
+        written.rows += self.overrides.write(connection, schema).await?;
         written.rows += self.members.write(connection, schema).await?;
         let rooms = self.rooms.write(connection, schema).await?;
         written.rows += rooms.rows;

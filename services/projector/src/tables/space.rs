@@ -6,7 +6,7 @@ use sea_orm::sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 use veza_events::space::{Created, InviteCreated, RoomCreated, SpaceEvent};
-use veza_events::{Permissions, RoleId, SpaceId};
+use veza_events::{CategoryId, Permissions, RoleId, SpaceId};
 
 use super::{Moment, Schema, SqlError, array_literal, text, uuid_of, wire_name};
 
@@ -41,6 +41,8 @@ struct RoomChange<'a> {
     created: Option<(&'a RoomCreated, Uuid, OffsetDateTime)>,
     name: Option<&'a str>,
     topic: Option<&'a str>,
+    /// Category and position.
+    placed: Option<(Option<Uuid>, u16)>,
     archived: bool,
     seq: i64,
 }
@@ -95,6 +97,16 @@ impl<'a> Spaces<'a> {
                 change.name = event.name.as_deref().or(change.name);
                 change.topic = event.topic.as_deref().or(change.topic);
             }
+            SpaceEvent::RoomPlaced(event) => {
+                let category = event.category.map(CategoryId::uuid);
+                self.room(event.room.uuid(), seq).placed = Some((category, event.position));
+            }
+            // Theirs is the next page.
+            SpaceEvent::CategoryCreated(_)
+            | SpaceEvent::CategoryChanged(_)
+            | SpaceEvent::CategoryRemoved(_)
+            | SpaceEvent::OverrideSet(_)
+            | SpaceEvent::OverrideRemoved(_) => {}
             SpaceEvent::RoomArchived(event) => self.room(event.room.uuid(), seq).archived = true,
             SpaceEvent::InviteCreated(event) => {
                 self.invite(event.invite.uuid(), seq).created = Some((event, id, at));
@@ -231,6 +243,7 @@ impl<'a> Spaces<'a> {
     async fn insert_rooms(&self, connection: &mut PgConnection, schema: Schema) -> Result<u64, SqlError> {
         let (mut ids, mut spaces, mut names, mut topics) = (vec![], vec![], vec![], vec![]);
         let (mut kinds, mut archived, mut times, mut seqs) = (vec![], vec![], vec![], vec![]);
+        let (mut categories, mut positions) = (vec![], vec![]);
         for (room, change) in &self.rooms {
             if let Some((event, space, at)) = change.created {
                 ids.push(*room);
@@ -241,11 +254,15 @@ impl<'a> Spaces<'a> {
                 archived.push(change.archived);
                 times.push(at);
                 seqs.push(change.seq);
+                let (category, position) = change.placed.unwrap_or_default();
+                categories.push(category);
+                positions.push(i32::from(position));
             }
         }
-        let sql = "INSERT INTO {s}.room (room, space, name, topic, kind, archived, created_at, seq)
+        let sql = "INSERT INTO {s}.room (room, space, name, topic, kind, archived, created_at, seq, category,
+                position)
             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bool[],
-                $7::timestamptz[], $8::int8[])
+                $7::timestamptz[], $8::int8[], $9::uuid[], $10::int4[])
             ON CONFLICT (room) DO NOTHING";
         let query = schema
             .query(sql)
@@ -258,6 +275,8 @@ impl<'a> Spaces<'a> {
             .bind(archived)
             .bind(times)
             .bind(seqs)
+            .bind(categories)
+            .bind(positions)
             .execute(connection)
             .await?
             .rows_affected())
@@ -266,18 +285,23 @@ impl<'a> Spaces<'a> {
     async fn update_rooms(&self, connection: &mut PgConnection, schema: Schema) -> Result<u64, SqlError> {
         let (mut ids, mut names, mut topics, mut archived, mut seqs) =
             (vec![], vec![], vec![], vec![], vec![]);
+        let (mut categories, mut positions) = (vec![], vec![]);
         for (room, change) in self.rooms.iter().filter(|(_, change)| change.created.is_none()) {
             ids.push(*room);
             names.push(change.name.map(text));
             topics.push(change.topic.map(text));
             archived.push(change.archived);
             seqs.push(change.seq);
+            categories.push(change.placed.and_then(|(category, _)| category));
+            positions.push(change.placed.map(|(_, position)| i32::from(position)));
         }
         let sql =
             "UPDATE {s}.room AS r SET name = COALESCE(u.name, r.name), topic = COALESCE(u.topic, r.topic),
-                archived = r.archived OR u.archived, seq = u.seq
-            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bool[], $5::int8[])
-                AS u (room, name, topic, archived, seq)
+                archived = r.archived OR u.archived, seq = u.seq,
+                category = CASE WHEN u.position IS NULL THEN r.category ELSE u.category END,
+                position = COALESCE(u.position, r.position)
+            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bool[], $5::int8[], $6::uuid[], $7::int4[])
+                AS u (room, name, topic, archived, seq, category, position)
             WHERE r.room = u.room AND r.seq < u.seq";
         let query = schema
             .query(sql)
@@ -285,7 +309,9 @@ impl<'a> Spaces<'a> {
             .bind(names)
             .bind(topics)
             .bind(archived)
-            .bind(seqs);
+            .bind(seqs)
+            .bind(categories)
+            .bind(positions);
         Ok(query.execute(connection).await?.rows_affected())
     }
 

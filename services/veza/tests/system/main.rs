@@ -9,4 +9,5 @@ mod failures;
 mod log;
 mod platform;
 mod search;
+mod structure;
 mod up;

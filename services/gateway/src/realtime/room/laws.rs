@@ -139,6 +139,7 @@ impl Play {
             joined: true,
             permissions: Permissions::all(),
             rooms: vec![(id::<RoomId>(1), Permissions::all())],
+            categories: Vec::new(),
             space_seq: u64::MAX,
             member_seq: u64::MAX,
         };
@@ -306,6 +307,7 @@ fn an_access_that_is_older_than_what_made_it_uncertain_does_not_count() {
         joined: true,
         permissions: Permissions::all(),
         rooms: vec![(id(1), Permissions::all())],
+        categories: Vec::new(),
         space_seq: 6,
         member_seq: 0,
     };
