@@ -8,12 +8,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use veza_client::Person;
-use veza_servers::Fleet;
+use veza_servers::{Fleet, FleetNats, Role};
 
 use super::{
     Outcome, Row, fill,
-    load::{self, Plan, Seen, SocketPlan},
-    machine, platform,
+    load::{Plan, Seen, SocketPlan},
+    load_process::LoadProcess,
+    machine, peers, platform,
     statistics::Times,
 };
 use crate::console::Console;
@@ -41,6 +42,9 @@ pub(crate) struct ChatArgs {
     /// Messages of one sender that may wait for their acks in the throughput run.
     #[arg(long, default_value_t = 8)]
     in_flight: usize,
+    /// Beside it, the same rooms on other servers that are installed here: mosquitto, ejabberd, socket.io.
+    #[arg(long)]
+    peers: bool,
 }
 
 /// Rooms of the throughput run.
@@ -70,8 +74,17 @@ pub(super) async fn run(args: &ChatArgs, console: &Console) -> anyhow::Result<Ou
     bench.throughput(&mut outcome).await?;
     step.done();
     let step = console.step("fan-out");
-    bench.fan_out(&mut outcome).await?;
+    let ours = bench.fan_out(&mut outcome).await?;
     step.done();
+    if args.peers {
+        let room = peers::Fan {
+            rooms: 1,
+            members: args.members,
+            rate: args.fan_out_rate,
+            messages: (args.fan_out_rate * args.seconds) as u64,
+        };
+        peers::run(&folder.0, room, ours, console, &mut outcome).await?;
+    }
     Ok(outcome)
 }
 
@@ -158,7 +171,8 @@ impl Bench<'_> {
         Ok(())
     }
 
-    async fn fan_out(&self, outcome: &mut Outcome) -> anyhow::Result<()> {
+    /// Gives deliveries per CPU-second: of the gateway, and of everything.
+    async fn fan_out(&self, outcome: &mut Outcome) -> anyhow::Result<peers::Ours> {
         let room = self.rooms("fan-out", 1).await?[0];
         let messages = (self.args.fan_out_rate * self.args.seconds) as u64;
         let mut sockets = Vec::new();
@@ -168,15 +182,16 @@ impl Bench<'_> {
         let mut sender = self.socket(0, room, false, self.args.fan_out_rate, 64).await?;
         sender.messages = messages;
         sockets.push(sender);
-        let gateway = self
-            .fleet
-            .roles
-            .iter()
-            .find(|role| role.name() == "gateway")
-            .context("a gateway runs")?;
-        let before = machine::cpu_seconds(gateway.pid()).context("the gateway runs")?;
-        let seen = self.load(sockets, self.args.seconds + 1.0, messages).await?;
-        let cpu = machine::cpu_seconds(gateway.pid()).context("the gateway still runs")? - before;
+        let gateway = self.fleet.roles.iter().find(|role| role.name() == "gateway");
+        let gateway = [gateway.context("a gateway runs")?.pid()];
+        let platform = self.platform();
+        let plan = self.plan(sockets, self.args.seconds + 1.0, messages);
+        let mut load = LoadProcess::start("load", &plan).await?;
+        let before = (machine::cpu_seconds(&gateway), machine::cpu_seconds(&platform));
+        let seen: Seen = load.run().await?;
+        let cpu = machine::cpu_seconds(&gateway) - before.0;
+        let platform_cpu = machine::cpu_seconds(&platform) - before.1;
+        load.end().await?;
         let mut deliveries = Times::default();
         deliveries.extend(seen.delivery_ms.iter().copied());
         outcome.rows.extend([
@@ -190,6 +205,12 @@ impl Bench<'_> {
                 "≥ 100,000/s",
             ),
             Row::new(
+                "deliveries per CPU-second of all roles and servers together",
+                seen.delivered as f64 / platform_cpu,
+                "/s",
+                "",
+            ),
+            Row::new(
                 "send→delivery p99 in that room",
                 deliveries.quantile(0.99),
                 "ms",
@@ -197,7 +218,10 @@ impl Bench<'_> {
             ),
         ]);
         outcome.faults.extend(seen.faults);
-        Ok(())
+        Ok(peers::Ours {
+            gateway: seen.delivered as f64 / cpu,
+            platform: seen.delivered as f64 / platform_cpu,
+        })
     }
 
     async fn rooms(&self, name: &str, count: usize) -> anyhow::Result<Vec<Uuid>> {
@@ -237,13 +261,30 @@ impl Bench<'_> {
         seconds: f64,
         expected_per_room: u64,
     ) -> anyhow::Result<Seen> {
-        let url = self.people[0].realtime_url();
-        load::spawn(&Plan {
-            url,
+        let plan = self.plan(sockets, seconds, expected_per_room);
+        let mut load = LoadProcess::start("load", &plan).await?;
+        let seen = load.run().await?;
+        load.end().await?;
+        Ok(seen)
+    }
+
+    fn plan(&self, sockets: Vec<SocketPlan>, seconds: f64, expected_per_room: u64) -> Plan {
+        Plan {
+            url: self.people[0].realtime_url(),
             sockets,
             seconds,
             expected_per_room,
-        })
-        .await
+        }
+    }
+
+    /// Everything that a message passes on its way, and what is built from it.
+    fn platform(&self) -> Vec<u32> {
+        let nats = match &self.fleet.nats {
+            FleetNats::Single(nats) => Some(nats.pid()),
+            FleetNats::Cluster(_) => None,
+        };
+        let roles = self.fleet.roles.iter().map(Role::pid);
+        let servers = [self.fleet.postgres.pid(), self.fleet.redis.pid()];
+        roles.chain(nats).chain(servers).collect()
     }
 }

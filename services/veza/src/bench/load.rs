@@ -2,17 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::Read,
     time::Duration,
 };
 
-use anyhow::Context;
 use futures::{SinkExt, StreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::{
     net::TcpStream,
-    process::Command,
     time::{Instant, MissedTickBehavior},
 };
 use tokio_tungstenite::{
@@ -21,6 +18,8 @@ use tokio_tungstenite::{
 };
 use uuid::Uuid;
 use veza_platform::ambient;
+
+use super::load_process;
 
 type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -83,32 +82,14 @@ struct Data<'a> {
     body: Option<&'a str>,
 }
 
-/// Runs a plan in a process of its own.
-pub(super) async fn spawn(plan: &Plan) -> anyhow::Result<Seen> {
-    use tokio::io::AsyncWriteExt;
-    let mut child = Command::new(std::env::current_exe()?)
-        .args(["bench", "load"])
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
-    let mut stdin = child.stdin.take().context("a piped child has an input")?;
-    stdin.write_all(&serde_json::to_vec(plan)?).await?;
-    drop(stdin);
-    let output = child.wait_with_output().await?;
-    anyhow::ensure!(output.status.success(), "the load failed: {}", output.status);
-    Ok(serde_json::from_slice(&output.stdout)?)
-}
-
 /// Runs the plan on standard input and prints what was seen.
 pub(super) async fn run() -> anyhow::Result<()> {
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text)?;
-    let plan: Plan = serde_json::from_str(&text)?;
+    let plan: Plan = load_process::plan()?;
     let mut sockets = Vec::new();
     for socket in &plan.sockets {
         sockets.push(open(&plan.url, socket).await?);
     }
+    load_process::wait_to_begin()?;
     let ends = Instant::now() + Duration::from_secs_f64(plan.seconds);
     let mut first_watchers = BTreeSet::new();
     let count = plan.sockets.len();
@@ -128,6 +109,7 @@ pub(super) async fn run() -> anyhow::Result<()> {
         .run(stream)
     });
     let all = futures::future::join_all(runs).await;
+    let (all, _open): (Vec<Seen>, Vec<Stream>) = all.into_iter().unzip();
     let total = all.into_iter().fold(Seen::default(), |mut total, seen| {
         total.acked += seen.acked;
         total.delivered += seen.delivered;
@@ -137,8 +119,7 @@ pub(super) async fn run() -> anyhow::Result<()> {
         total.faults.extend(seen.faults);
         total
     });
-    serde_json::to_writer(std::io::stdout(), &total)?;
-    Ok(())
+    load_process::finish(&total)
 }
 
 async fn open(url: &str, plan: &SocketPlan) -> anyhow::Result<Stream> {
@@ -190,7 +171,8 @@ struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    async fn run(mut self, mut stream: Stream) -> Seen {
+    /// The socket comes back, so that closing it is no part of the load.
+    async fn run(mut self, mut stream: Stream) -> (Seen, Stream) {
         let started = Instant::now();
         let pace = if self.socket.rate > 0.0 {
             1.0 / self.socket.rate
@@ -239,7 +221,7 @@ impl Runner<'_> {
                 .faults
                 .push(format!("{} sends without an ack", self.sent.len()));
         }
-        self.seen
+        (self.seen, stream)
     }
 
     fn may_send(&self, number: u64) -> bool {

@@ -1,6 +1,6 @@
 //! What a figure was measured on.
 
-use std::{fmt, fs, process::Command};
+use std::{collections::BTreeSet, fmt, fs, process::Command};
 
 use serde::Serialize;
 use veza_servers::Tools;
@@ -72,12 +72,50 @@ impl fmt::Display for Machine {
     }
 }
 
-/// CPU time that a process has used so far, seconds; user and system. `None` when it is gone.
-pub(super) fn cpu_seconds(pid: u32) -> Option<f64> {
+/// CPU time that processes and all their children have used so far, seconds; user and system. What is gone counts
+/// nothing.
+pub(super) fn cpu_seconds(pids: &[u32]) -> f64 {
+    let all: Vec<Usage> = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| usage(entry.ok()?.file_name().to_str()?.parse().ok()?))
+        .collect();
+    let mut wanted: BTreeSet<u32> = pids.iter().copied().collect();
+    loop {
+        let before = wanted.len();
+        wanted.extend(
+            all.iter()
+                .filter(|one| wanted.contains(&one.parent))
+                .map(|one| one.pid)
+                .collect::<Vec<_>>(),
+        );
+        if wanted.len() == before {
+            break;
+        }
+    }
+    let ticks: u64 = all
+        .iter()
+        .filter(|one| wanted.contains(&one.pid))
+        .map(|one| one.ticks)
+        .sum();
+    // Linux reports in USER_HZ, which is 100 everywhere Veza runs.
+    ticks as f64 / 100.0
+}
+
+struct Usage {
+    pid: u32,
+    parent: u32,
+    ticks: u64,
+}
+
+fn usage(pid: u32) -> Option<Usage> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // Fields are counted behind the name, which may hold anything but ends with the last `)`.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks: u32 = fields.get(11)?.parse::<u32>().ok()? + fields.get(12)?.parse::<u32>().ok()?;
-    // Linux reports in USER_HZ, which is 100 everywhere Veza runs.
-    Some(f64::from(ticks) / 100.0)
+    let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    Some(Usage {
+        pid,
+        parent: fields.get(1)?.parse().ok()?,
+        ticks: number(11)? + number(12)?,
+    })
 }

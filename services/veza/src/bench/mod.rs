@@ -13,7 +13,9 @@
 mod chat;
 mod fill;
 mod load;
+mod load_process;
 mod machine;
+mod peers;
 mod platform;
 mod projection;
 mod start;
@@ -44,6 +46,9 @@ enum What {
     /// One process of load; started by the others, its plan comes on standard input.
     #[command(hide = true)]
     Load,
+    /// The same on another server.
+    #[command(hide = true)]
+    PeerLoad,
 }
 
 /// One line of a bench: what was measured, beside what it is measured against.
@@ -159,6 +164,7 @@ pub(crate) async fn run(_cli: &Cli, args: &BenchArgs, console: &Console) -> anyh
         What::Projection(args) => ("projection", projection::run(args, console).await?),
         What::Start(args) => ("start", start::run(args, console).await?),
         What::Load => return load::run().await,
+        What::PeerLoad => return peers::load().await,
     };
     let report = Report {
         bench,
