@@ -2,6 +2,7 @@
 //! telemetry and an orderly life. No decision of the domain and no table of a read model belongs here.
 
 pub mod ambient;
+pub mod blobs;
 pub mod bus;
 pub mod config;
 pub mod contract;

@@ -8,7 +8,7 @@ use crate::port;
 use crate::process;
 use crate::role::{Role, RoleOptions};
 use crate::tools::Tools;
-use crate::{Nats, NatsCluster, NatsOptions, Postgres, PostgresOptions, Redis, RedisOptions};
+use crate::{Nats, NatsCluster, NatsOptions, Postgres, PostgresOptions, Redis, RedisOptions, S3, S3Options};
 
 /// How a fleet is started.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub struct FleetOptions {
     pub roles: Vec<&'static str>,
     /// NATS nodes: 1, or 3 for a cluster.
     pub nats_nodes: usize,
+    /// Whether there is a store for files; its first start takes some seconds.
+    pub s3: bool,
     /// As [`PostgresOptions::throwaway`].
     pub throwaway_postgres: Option<PathBuf>,
     /// Further settings, over those that the fleet needs.
@@ -46,6 +48,8 @@ pub struct Fleet {
     pub postgres: Postgres,
     /// Caches.
     pub redis: Redis,
+    /// Files, if asked for.
+    pub s3: Option<S3>,
     /// The roles, in the order they were asked for.
     pub roles: Vec<Role>,
     gateway_port: u16,
@@ -57,9 +61,17 @@ pub struct Fleet {
 impl Fleet {
     /// Starts the servers side by side, sets them up, then starts the roles side by side.
     pub async fn start(tools: &Tools, options: FleetOptions) -> Result<Self, ServerError> {
-        let (nats, postgres, redis) = servers(tools, &options).await?;
+        let with_s3 = async {
+            let dir = options.dir.join("s3");
+            if !options.s3 {
+                return Ok(None);
+            }
+            S3::start(tools, S3Options { dir, port: None }).await.map(Some)
+        };
+        let ((nats, postgres, redis), s3) = tokio::try_join!(servers(tools, &options), with_s3)?;
         let gateway_port = port::free_port()?;
         let mut env = settings(&options.dir, &nats, &postgres, &redis, gateway_port);
+        env.extend(files(s3.as_ref()));
         env.extend(options.env.iter().cloned());
         let setup = process::plain(&options.binary, &["setup"], &env, &options.dir);
         process::run(tools, setup).await?;
@@ -67,6 +79,7 @@ impl Fleet {
             nats,
             postgres,
             redis,
+            s3,
             roles: Vec::new(),
             gateway_port,
             env,
@@ -148,6 +161,17 @@ async fn servers(tools: &Tools, options: &FleetOptions) -> Result<(FleetNats, Po
         },
     );
     tokio::try_join!(nats, postgres, redis)
+}
+
+fn files(s3: Option<&S3>) -> Vec<(&'static str, String)> {
+    let Some(s3) = s3 else {
+        return vec![("VEZA__S3__ENDPOINT", String::new())];
+    };
+    vec![
+        ("VEZA__S3__ENDPOINT", s3.url()),
+        ("VEZA__S3__ACCESS_KEY", s3.access_key().to_owned()),
+        ("VEZA__S3__SECRET_KEY", s3.secret_key().to_owned()),
+    ]
 }
 
 fn settings(

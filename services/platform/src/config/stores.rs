@@ -104,7 +104,8 @@ impl Default for RedisConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct S3Config {
-    /// Address of the store, such as `https://s3.eu-central-1.amazonaws.com`.
+    /// Address of the store, such as `https://s3.eu-central-1.amazonaws.com`; empty for an installation
+    /// without files.
     pub endpoint: String,
     /// Region that requests are signed for.
     pub region: String,
@@ -114,6 +115,14 @@ pub struct S3Config {
     pub access_key: Secret,
     /// Secret access key.
     pub secret_key: Secret,
+    /// Longest wait for an answer to one request, in milliseconds; a part of a file has 8 MiB at most.
+    pub request_timeout_ms: u64,
+    /// Most requests of one role under way at once; more wait.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub max_requests: usize,
+    /// Most tries of one request while the store is away.
+    #[schemars(range(min = 1, max = 20))]
+    pub max_tries: usize,
 }
 
 impl Default for S3Config {
@@ -124,6 +133,9 @@ impl Default for S3Config {
             bucket: "veza".into(),
             access_key: Secret::default(),
             secret_key: Secret::default(),
+            request_timeout_ms: 30_000,
+            max_requests: 64,
+            max_tries: 4,
         }
     }
 }

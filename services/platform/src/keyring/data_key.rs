@@ -75,6 +75,11 @@ impl DataKey {
         open(&self.0.aead, aad, &BASE64.decode(text).ok()?)
     }
 
+    /// A key of its own for one purpose, which `bound` names: equal for equal bytes.
+    pub(crate) fn derived_aead(&self, bound: &Aad) -> LessSafeKey {
+        aead_key(&Zeroizing::new(self.mac(&bound.0)))
+    }
+
     /// HMAC-SHA256 of `bytes`, hex: equal for equal bytes, and not to be guessed without the key.
     pub fn digest(&self, bytes: &[u8]) -> String {
         hex(&self.mac(bytes))

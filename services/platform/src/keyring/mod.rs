@@ -312,6 +312,12 @@ impl std::fmt::Debug for Keyring {
     }
 }
 
+/// A data key for tests of what is done with one.
+#[cfg(test)]
+pub(crate) fn test_key(seed: u8) -> DataKey {
+    DataKey::new(&zeroize::Zeroizing::new([seed; KEY_LEN]))
+}
+
 /// A wrapped data key is bound to its row: rows cannot be swapped.
 fn aad_of(id: Uuid, account: Uuid) -> Aad {
     Aad::framed(&[b"veza.keyring", id.as_bytes(), account.as_bytes()])

@@ -55,6 +55,7 @@ pub(super) async fn start(folder: &Folder, roles: &[&'static str]) -> anyhow::Re
         binary: std::env::current_exe()?,
         roles: roles.to_vec(),
         nats_nodes: 1,
+        s3: false,
         throwaway_postgres: None,
         env,
     };

@@ -5,6 +5,7 @@ use std::{path::Path, time::Duration};
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 use veza_platform::{
+    blobs::{self, BlobError},
     config::Config,
     event_log::{EventLog, LogOptions, StreamsSpec},
     keyring::Keks,
@@ -15,12 +16,15 @@ use crate::{cli::Cli, console::Console, roles};
 
 /// How long setup waits for servers that are still starting.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// Pause between two looks for the store of files.
+const BUCKET_PAUSE: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(cli: &Cli, console: &Console) -> anyhow::Result<()> {
     let config = roles::checked(roles::settings(cli)?)?;
-    let progress = console.step("streams, tables and keys");
+    let progress = console.step("streams, tables, keys and the bucket of files");
     let stop = CancellationToken::new();
-    tokio::time::timeout(PATIENCE, apply(&config, &stop))
+    let all = async { tokio::try_join!(apply(&config, &stop), bucket(&config)) };
+    tokio::time::timeout(PATIENCE, all)
         .await
         .context("the servers did not answer within a minute")??;
     progress.done();
@@ -45,6 +49,22 @@ pub(crate) async fn apply(config: &Config, stop: &CancellationToken) -> anyhow::
     };
     tokio::try_join!(tables, streams)?;
     Ok(())
+}
+
+/// Makes the bucket of files as soon as the store answers, in an installation that has files.
+pub(crate) async fn bucket(config: &Config) -> anyhow::Result<()> {
+    if config.s3.endpoint.is_empty() {
+        return Ok(());
+    }
+    loop {
+        match blobs::create_bucket(&config.s3).await {
+            Err(BlobError::Unavailable(reason)) => {
+                tracing::info!(reason, "the store of files is not there yet");
+            }
+            outcome => return outcome.context("creating the bucket of files"),
+        }
+        tokio::time::sleep(BUCKET_PAUSE).await;
+    }
 }
 
 fn create_key(file: Option<&Path>) -> anyhow::Result<()> {

@@ -4,7 +4,7 @@ mod report;
 mod stack;
 pub(crate) mod state;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tokio::time::Instant;
@@ -94,6 +94,7 @@ async fn start_roles(runtime: &Runtime, args: &UpArgs, console: &Console) -> any
     let step = console.step("streams, tables and keys");
     setup::apply(&runtime.config, &runtime.lifecycle.soft).await?;
     step.done();
+    make_bucket(runtime);
 
     let step = console.step("roles: accounts, chat, projector, gateway");
     runtime.serve_ops().await.with_context(|| {
@@ -136,6 +137,19 @@ async fn start_roles(runtime: &Runtime, args: &UpArgs, console: &Console) -> any
         None => {}
     }
     Ok(invited.token.map(|token| token.expose().to_owned()))
+}
+
+/// The S3 server takes longest to start, and people can talk before they send files.
+fn make_bucket(runtime: &Runtime) {
+    let (config, stop) = (Arc::clone(&runtime.config), runtime.lifecycle.soft.clone());
+    runtime.lifecycle.spawn("bucket", async move {
+        tokio::select! {
+            made = setup::bucket(&config) => if let Err(error) = made {
+                tracing::error!(error = format!("{error:#}"), "files cannot be stored");
+            },
+            () = stop.cancelled() => {}
+        }
+    });
 }
 
 async fn connect(runtime: &Runtime) -> anyhow::Result<Bus> {

@@ -55,6 +55,7 @@ impl Platform {
             binary: PathBuf::from(env!("CARGO_BIN_EXE_veza")),
             roles: roles.to_vec(),
             nats_nodes,
+            s3: false,
             throwaway_postgres: Some(std::env::temp_dir().join("veza-test-postgres")),
             env: settings,
         };
