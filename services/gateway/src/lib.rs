@@ -69,7 +69,7 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
     );
     watch_health(&rt, &gateway);
     let services: Arc<dyn Services> = gateway.clone();
-    let realtime = Realtime::start(&rt, gateway.nats.clone(), gateway.log.clone(), services);
+    let realtime = Realtime::start(&rt, gateway.log.clone(), services);
     let upgrade = Upgrade::new(realtime, Arc::clone(&gateway.origins));
     let (app, limits) = http::app(&gateway, upgrade)?;
     feeds::start(&gateway, limits);

@@ -5,6 +5,8 @@
 
 #[path = "realtime/access.rs"]
 mod access;
+#[path = "realtime/account.rs"]
+mod account;
 #[path = "realtime/client.rs"]
 mod client;
 #[path = "realtime/closing.rs"]

@@ -14,6 +14,7 @@ pub mod kv;
 pub mod ledger;
 pub mod lifecycle;
 pub mod nats;
+pub mod notices;
 pub mod postgres;
 pub mod runtime;
 pub mod telemetry;

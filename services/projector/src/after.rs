@@ -5,20 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use time::OffsetDateTime;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use veza_events::account::AccountEvent;
-use veza_events::{AccountId, Event, Subject};
+use veza_events::AccountId;
 use veza_platform::ambient;
-use veza_platform::event_log::StreamName;
-use veza_platform::ledger::Recorded;
+use veza_platform::event_log::{EventLog, StreamName};
 use veza_platform::lifecycle::Lifecycle;
 use veza_readmodel::cache::{CacheChanges, CacheError, CacheWriter};
-use veza_readmodel::notice::{AccountNotice, NoticeData, PositionNotice};
+use veza_readmodel::notice::PositionNotice;
 
-use crate::batch::{Batch, Content};
 use crate::metrics::StreamMetrics;
+use crate::notices::{Notice, Teller, Telling};
 
 /// Commits that may wait for caches and notices.
 const QUEUE: usize = 64;
@@ -26,14 +23,15 @@ const QUEUE: usize = 64;
 const CACHE_PAUSE: Duration = Duration::from_secs(1);
 /// Longest wait for room in the outgoing buffer of NATS.
 const SEND_TIMEOUT: Duration = Duration::from_millis(100);
-/// Nobody is told of what is older.
-const NOTICE_MAX_AGE: time::Duration = time::Duration::minutes(10);
 
 /// A commit that others hear of.
 #[derive(Debug, Default)]
 pub(crate) struct Commit {
     pub(crate) cache: CacheChanges,
-    pub(crate) notices: Vec<(AccountId, AccountNotice)>,
+    /// Where the tables were before it.
+    pub(crate) from: u64,
+    /// What it has to tell the devices of accounts.
+    pub(crate) notices: Vec<(AccountId, Notice)>,
     /// Nothing was written; the owner only shows that it still is.
     pub(crate) idle: bool,
     /// The tables are far behind the log: caches would only be filled and emptied again.
@@ -46,9 +44,9 @@ pub(crate) struct Commit {
 #[derive(Debug)]
 pub(crate) struct After {
     queue: mpsc::Sender<Commit>,
+    teller: mpsc::Sender<Telling>,
     /// A commit found no room, so the cache has missed something.
     missed: Arc<AtomicBool>,
-    metrics: StreamMetrics,
 }
 
 impl After {
@@ -57,6 +55,7 @@ impl After {
         lifecycle: &Lifecycle,
         stream: StreamName,
         client: async_nats::Client,
+        log: &EventLog,
         cache: Option<CacheWriter>,
         metrics: StreamMetrics,
     ) -> Self {
@@ -74,23 +73,29 @@ impl After {
             stream,
             client,
             cache,
-            metrics: metrics.clone(),
         };
+        let teller = Teller::start(lifecycle, task.stream.clone(), log, metrics);
         lifecycle.spawn("after_commit", task.run(commits));
         Self {
             queue,
+            teller,
             missed,
-            metrics,
         }
     }
 
     /// Hands a commit over, without waiting.
-    pub(crate) fn committed(&self, commit: Commit) {
-        if let Err(mpsc::error::TrySendError::Full(commit)) = self.queue.try_send(commit) {
-            self.metrics.notices_lost.inc_by(commit.notices.len() as u64);
-            if !commit.idle || commit.cache_outdated {
-                self.missed.store(true, Ordering::Release);
-            }
+    pub(crate) fn committed(&self, mut commit: Commit) {
+        // One that finds no room is made up for by the next.
+        let _ = self.teller.try_send(Telling {
+            from: commit.from,
+            to: commit.cache.position,
+            far_behind: commit.far_behind,
+            notices: std::mem::take(&mut commit.notices),
+        });
+        if let Err(mpsc::error::TrySendError::Full(commit)) = self.queue.try_send(commit)
+            && (!commit.idle || commit.cache_outdated)
+        {
+            self.missed.store(true, Ordering::Release);
         }
     }
 }
@@ -99,7 +104,6 @@ struct Task {
     stream: StreamName,
     client: async_nats::Client,
     cache: Option<Cache>,
-    metrics: StreamMetrics,
 }
 
 impl Task {
@@ -115,9 +119,6 @@ impl Task {
     }
 
     async fn tell(&self, commit: &Commit) {
-        for (account, notice) in &commit.notices {
-            self.publish(AccountNotice::subject(*account), notice).await;
-        }
         let position = PositionNotice {
             seq: commit.cache.position,
         };
@@ -127,10 +128,8 @@ impl Task {
 
     async fn publish(&self, subject: String, notice: &impl serde::Serialize) {
         let body = serde_json::to_vec(notice).expect("notices are plain data");
-        let sent = tokio::time::timeout(SEND_TIMEOUT, self.client.publish(subject, body.into())).await;
-        if !matches!(sent, Ok(Ok(()))) {
-            self.metrics.notices_lost.inc();
-        }
+        // Who misses it asks.
+        let _ = tokio::time::timeout(SEND_TIMEOUT, self.client.publish(subject, body.into())).await;
     }
 }
 
@@ -188,59 +187,5 @@ impl Cache {
         );
         self.state = CacheState::On { generation };
         Ok(())
-    }
-}
-
-/// What of a batch the devices of people should hear.
-pub(crate) fn notices(batch: &Batch, now: OffsetDateTime) -> Vec<(AccountId, AccountNotice)> {
-    if now - batch.stored_at > NOTICE_MAX_AGE {
-        return Vec::new();
-    }
-    let events = batch.items.iter().filter_map(|item| match &item.content {
-        Content::Event(recorded) => notice(recorded),
-        Content::Unknown(_) | Content::Unreadable(_) => None,
-    });
-    events.collect()
-}
-
-fn notice(recorded: &Recorded) -> Option<(AccountId, AccountNotice)> {
-    let (account, data) = match (&recorded.event, &recorded.subject) {
-        (Event::Account(event), Subject::Account(account)) => (*account, account_data(event)),
-        (Event::Member(event), _) => {
-            let ((space, account), membership) = (event.of(), event.membership());
-            let data = NoticeData {
-                space: Some(space),
-                standing: Some(membership.standing),
-                roles: Some(membership.roles.iter().copied().collect()),
-                muted: Some(membership.muted),
-                by: Some(event.by()).filter(|by| *by != account),
-                ..NoticeData::default()
-            };
-            (account, data)
-        }
-        _ => return None,
-    };
-    let notice = AccountNotice {
-        stream: recorded.position.stream.to_string(),
-        seq: recorded.position.seq,
-        kind: recorded.envelope.kind.clone(),
-        at: recorded.envelope.time,
-        data,
-    };
-    Some((account, notice))
-}
-
-fn account_data(event: &AccountEvent) -> NoticeData {
-    let session = match event {
-        AccountEvent::SessionStarted(event) => Some(event.session),
-        AccountEvent::SessionEnded(event) => Some(event.session),
-        AccountEvent::Registered(_)
-        | AccountEvent::ProfileChanged(_)
-        | AccountEvent::PasswordChanged(_)
-        | AccountEvent::RoleGranted(_) => None,
-    };
-    NoticeData {
-        session,
-        ..NoticeData::default()
     }
 }

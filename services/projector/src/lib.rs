@@ -7,6 +7,7 @@ mod after;
 mod batch;
 mod language;
 mod metrics;
+mod notices;
 mod postgres;
 mod role;
 mod stream;

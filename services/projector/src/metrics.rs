@@ -26,7 +26,8 @@ pub struct ProjectorMetrics {
     parked: PerStream<Counter>,
     retries: PerStream<Counter>,
     cache_failures: PerStream<Counter>,
-    notices_lost: PerStream<Counter>,
+    notices: PerStream<Counter>,
+    notices_delayed: PerStream<Counter>,
     position: PerStream<Gauge>,
     lag_events: PerStream<Gauge>,
     lag_seconds: PerStream<Gauge<f64, AtomicU64>>,
@@ -51,8 +52,10 @@ pub(crate) struct StreamMetrics {
     pub(crate) retries: Counter,
     /// Times that the cache missed something and a new generation was needed.
     pub(crate) cache_failures: Counter,
-    /// Notices not sent.
-    pub(crate) notices_lost: Counter,
+    /// Notices told.
+    pub(crate) notices: Counter,
+    /// Times that notices could not be told at once.
+    pub(crate) notices_delayed: Counter,
     /// Position of the tables.
     pub(crate) position: Gauge,
     /// Events that are stored but not applied.
@@ -103,7 +106,8 @@ impl ProjectorMetrics {
             parked: counters(),
             retries: counters(),
             cache_failures: counters(),
-            notices_lost: counters(),
+            notices: counters(),
+            notices_delayed: counters(),
             position: Family::new_with_constructor(Gauge::default),
             lag_events: Family::new_with_constructor(Gauge::default),
             lag_seconds: Family::new_with_constructor(Gauge::default),
@@ -142,7 +146,12 @@ impl ProjectorMetrics {
             "Times that the cache missed something",
             &self.cache_failures,
         );
-        add("notices_lost", "Notices that were not sent", &self.notices_lost);
+        add("notices", "Notices told to accounts", &self.notices);
+        add(
+            "notices_delayed",
+            "Times that notices could not be told at once",
+            &self.notices_delayed,
+        );
         registry.register(
             "projector_position",
             "Last applied sequence",
@@ -188,7 +197,8 @@ impl ProjectorMetrics {
             parked: self.parked.get_or_create_owned(&label),
             retries: self.retries.get_or_create_owned(&label),
             cache_failures: self.cache_failures.get_or_create_owned(&label),
-            notices_lost: self.notices_lost.get_or_create_owned(&label),
+            notices: self.notices.get_or_create_owned(&label),
+            notices_delayed: self.notices_delayed.get_or_create_owned(&label),
             position: self.position.get_or_create_owned(&label),
             lag_events: self.lag_events.get_or_create_owned(&label),
             lag_seconds: self.lag_seconds.get_or_create_owned(&label),

@@ -10,13 +10,13 @@ use veza_platform::ambient;
 use veza_platform::event_log::StreamName;
 use veza_readmodel::cache::CacheChanges;
 
-use crate::after::{self, After, Commit};
+use crate::after::{After, Commit};
 use crate::batch::{self, Batch, Reading};
 use crate::metrics::StreamMetrics;
 use crate::role::Parts;
 use crate::tables::{Schema, SqlError};
 use crate::transaction::{Applied, Outcome, Target};
-use crate::{postgres, transaction};
+use crate::{notices, postgres, transaction};
 
 /// How often an idle owner shows that it still owns the stream.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -105,6 +105,7 @@ impl StreamLoop {
             &self.parts.lifecycle,
             self.stream.clone(),
             self.parts.client.clone(),
+            self.parts.ledger.log(),
             self.parts.cache.clone(),
             self.metrics.clone(),
         );
@@ -239,7 +240,8 @@ impl StreamLoop {
         }
         let commit = Commit {
             cache: applied.cache,
-            notices: after::notices(batch, now),
+            from: tenure.position,
+            notices: notices::of_batch(batch),
             idle: false,
             far_behind: batch.full && delay > FAR_BEHIND,
             cache_outdated: applied.tables != tenure.tables
@@ -265,6 +267,7 @@ impl StreamLoop {
         };
         tenure.after.committed(Commit {
             cache,
+            from: tenure.position,
             idle: true,
             ..Commit::default()
         });
@@ -282,6 +285,7 @@ impl StreamLoop {
         };
         tenure.after.committed(Commit {
             cache,
+            from: tenure.position,
             idle: true,
             cache_outdated: true,
             ..Commit::default()

@@ -1,18 +1,18 @@
-//! What the projector says after a commit, as plain NATS messages that are never stored: who misses one
-//! notices by the sequences, and asks.
+//! What is said after a commit or a change: to the devices of an account, in its chain; to gateways, as plain
+//! NATS messages that are never stored.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use veza_events::{AccountId, RoleId, SessionId, SpaceId, Timestamp, member::Standing};
+use veza_events::{AccountId, RoleId, RoomId, SessionId, SpaceId, Timestamp, member::Standing};
 
-/// Something about an account that its devices should hear. Published on [`AccountNotice::subject`]
-/// once it can be read.
+/// Something about an account that its devices should hear, told through `platform::notices`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountNotice {
-    /// The stream that stores the event.
-    pub stream: String,
-    /// Its sequence there.
-    pub seq: u64,
-    /// Wire name of the event's type.
+    /// The event that it tells of, as `<stream>/<sequence>`; it can be read. Absent when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Wire name of the event's type, or of the change.
     #[serde(rename = "type")]
     pub kind: String,
     /// When it was decided.
@@ -42,13 +42,30 @@ pub struct NoticeData {
     /// Who did it, when it was somebody else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<AccountId>,
+    /// How far the account has read in these rooms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<BTreeMap<RoomId, u64>>,
+    /// The room whose settings changed; with `space`, the space it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<RoomId>,
+    /// What the account is told of it; absent for what holds by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<NotificationLevel>,
+    /// Until when it is told nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mute_until: Option<Timestamp>,
 }
 
-impl AccountNotice {
-    /// Where notices about `account` are published.
-    pub fn subject(account: AccountId) -> String {
-        format!("notice.account.{account}")
-    }
+/// Of which messages an account is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotificationLevel {
+    /// Of all.
+    All,
+    /// Of those that mention it.
+    Mentions,
+    /// Of none.
+    Nothing,
 }
 
 /// How far the read model of one stream is. Published on [`PositionNotice::subject`].

@@ -10,6 +10,7 @@ use veza_platform::ambient;
 use veza_platform::config::RealtimeConfig;
 use veza_platform::contract::chat::Post;
 use veza_platform::contract::{Caller, Problem, ProblemKind};
+use veza_platform::notices::Missed;
 
 use super::frames::{CloseCode, Level, Outgoing, ResetReason, ResumeFrom};
 use super::hub::Hub;
@@ -237,8 +238,12 @@ impl Stranger {
             let problem = Problem::new(ProblemKind::TooMany, "connection.too_many", detail);
             return refuse(&problem, CloseCode::TooMany);
         };
+        let place = match hub.notices.place(identity.account, resume.account).await {
+            Ok(place) => place,
+            Err(problem) => return refuse(&problem, CloseCode::Restarting),
+        };
         let session = Arc::new(Session { hub, peer, limits });
-        let fills = session.ready(resume).await;
+        let fills = session.ready(resume, place).await;
         Greeted::Welcome(session, fills)
     }
 }
@@ -246,7 +251,7 @@ impl Stranger {
 impl Session {
     /// Says `ready`. Returns the gaps to fill, the rooms of which are held back until then. Rooms that cannot be
     /// reached just now are among them: they are entered as soon as they can be.
-    async fn ready(&self, resume: ResumeFrom) -> Vec<(RoomId, u64)> {
+    async fn ready(&self, resume: ResumeFrom, place: Missed) -> Vec<(RoomId, u64)> {
         let levels = resume.rooms.keys().map(|room| (*room, Level::Full)).collect();
         let (watched, refused) = self.watch_all(levels).await;
         let identity = self.peer.identity;
@@ -257,6 +262,7 @@ impl Session {
             max_frame: self.limits.max_frame_bytes,
             now: ambient::now().into(),
             heads: watched.iter().map(|(room, head)| (room.id, *head)).collect(),
+            account_head: place.head(),
         };
         self.peer.outbox.push(&ready.frame());
         let mut gaps = Vec::with_capacity(watched.len());
@@ -268,15 +274,7 @@ impl Session {
                 self.refuse_resume(room, &problem);
             }
         }
-        if resume.account.is_some() {
-            // Notices are not stored: what was missed is found by HTTP.
-            let reset = Outgoing::Reset {
-                room: None,
-                why: ResetReason::TooFar,
-                head: None,
-            };
-            self.peer.outbox.push(&reset.frame());
-        }
+        self.peer.chain.begin(resume.account, place, &self.peer.outbox);
         gaps.extend(watched.iter().map(|(room, _)| room.id));
         let from = |room| Some((room, *resume.rooms.get(&room)?));
         gaps.into_iter().filter_map(from).collect()

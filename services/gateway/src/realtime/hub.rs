@@ -13,10 +13,12 @@ use veza_platform::contract::{Problem, ProblemKind};
 use veza_platform::event_log::{EventLog, Position, Record};
 use veza_platform::ledger::{RecordError, Recorded, read_problem};
 use veza_platform::lifecycle::Lifecycle;
+use veza_platform::notices::Notices;
 
 use super::access::{Changes, Rechecks};
 use super::frames::{EventHead, Frame, event_frame};
 use super::metrics::RealtimeMetrics;
+use super::notices::NoticeFeed;
 use super::ring::RingLimits;
 use super::room::{Accepted, Need, Room};
 use super::services::Services;
@@ -51,6 +53,7 @@ pub(super) struct Hub {
     pub(super) sockets: Sockets,
     pub(super) rechecks: Rechecks,
     pub(super) changes: Changes,
+    pub(super) notices: NoticeFeed,
     /// Turns of those who read from the log to fill a gap.
     pub(super) filling: Semaphore,
     shards: Shards,
@@ -86,6 +89,7 @@ impl Hub {
             shards,
             ring_events,
         } = parts;
+        let notices = NoticeFeed::new(Notices::open(&log));
         Self {
             services,
             log,
@@ -94,6 +98,7 @@ impl Hub {
             sockets,
             rechecks: Rechecks::default(),
             changes: Changes::default(),
+            notices,
             filling: Semaphore::new(FILLING),
             shards,
             rooms: Mutex::default(),

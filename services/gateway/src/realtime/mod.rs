@@ -8,6 +8,7 @@
 //! Nothing is decided here, and nothing is kept that another gateway could not rebuild.
 
 mod access;
+mod account;
 mod commands;
 mod feed;
 mod frames;
@@ -65,12 +66,7 @@ pub struct Realtime {
 impl Realtime {
     /// Begins to follow the log. Its tasks belong to the runtime's life; when that is asked to stop, every
     /// client is asked to come back, and drained.
-    pub fn start(
-        runtime: &Runtime,
-        client: async_nats::Client,
-        log: EventLog,
-        services: Arc<dyn Services>,
-    ) -> Self {
+    pub fn start(runtime: &Runtime, log: EventLog, services: Arc<dyn Services>) -> Self {
         let Runtime {
             config,
             lifecycle,
@@ -96,7 +92,7 @@ impl Realtime {
             );
         }
         lifecycle.accompany("accesses", access::run(Arc::clone(&hub)));
-        lifecycle.accompany("notices", notices::run(Arc::clone(&hub), client));
+        lifecycle.accompany("notices", notices::run(Arc::clone(&hub)));
         lifecycle.accompany("housekeeping", keep_house(Arc::clone(&hub)));
         lifecycle.accompany("revocations", revoke(Arc::clone(&hub)));
         let jitter = Duration::from_millis(

@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use veza_events::{AccountId, RoomId, SessionId, SpaceId};
 use veza_platform::ambient;
 
-use super::frames::{CloseCode, Frame, Outgoing, ResetReason};
+use super::account::{Chain, LastFrame, Notice};
+use super::frames::{CloseCode, Outgoing, ResetReason};
 use super::outbox::Outbox;
 use super::room::Room;
 use super::services::Identity;
@@ -33,6 +34,8 @@ pub(super) struct Peer {
     pub(super) key: SocketKey,
     pub(super) identity: Identity,
     pub(super) outbox: Arc<Outbox>,
+    /// Where it stands in what its account is told.
+    pub(super) chain: Chain,
     watched: Mutex<HashMap<RoomId, Arc<Room>>>,
     /// Rooms that it resumes and that cannot be reached just now.
     awaited: Mutex<HashSet<RoomId>>,
@@ -155,6 +158,7 @@ impl Sockets {
             key,
             identity,
             outbox: Arc::clone(outbox),
+            chain: Chain::default(),
             watched: Mutex::default(),
             awaited: Mutex::default(),
         });
@@ -187,10 +191,25 @@ impl Sockets {
         }
     }
 
-    /// Queues a frame on every socket of an account.
-    pub(super) fn tell(&self, account: AccountId, frame: &Frame) {
+    /// Tells every socket of an account.
+    pub(super) fn tell(&self, account: AccountId, notice: &Arc<Notice>) {
+        let mut last = LastFrame::default();
         for peer in self.lock().by_account.get(&account).into_iter().flatten() {
-            peer.outbox.push(frame);
+            peer.chain.tell(notice, &mut last, &peer.outbox);
+        }
+    }
+
+    /// The sockets of an account were not told something.
+    pub(super) fn break_chain(&self, account: AccountId, seq: u64) {
+        for peer in self.lock().by_account.get(&account).into_iter().flatten() {
+            peer.chain.break_at(seq, &peer.outbox);
+        }
+    }
+
+    /// Nobody was told something.
+    pub(super) fn break_chains(&self, seq: u64) {
+        for peer in self.lock().by_account.values().flatten() {
+            peer.chain.break_at(seq, &peer.outbox);
         }
     }
 

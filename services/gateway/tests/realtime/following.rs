@@ -309,33 +309,6 @@ async fn a_room_that_is_not_watched_any_more_is_silent() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn notices_about_an_account_reach_all_its_sockets_and_nobody_else() {
-    let stage = Stage::start().await;
-    let account = stage.world.member();
-    let mut sockets = [stage.socket_of(account).await, stage.socket_of(account).await];
-    let mut other = stage.member().await;
-    let notice = json!({
-        "stream": "ACCOUNTS", "seq": 12, "type": "account.session_started.v1", "at": "2026-01-02T03:04:05Z",
-        "data": {"session": account},
-    });
-    stage
-        .client
-        .publish(format!("notice.account.{account}"), notice.to_string().into())
-        .await
-        .unwrap();
-    for socket in &mut sockets {
-        let frame = socket.expect("account").await;
-        assert_eq!(
-            (&frame["seq"], &frame["type"]),
-            (&json!(12), &json!("account.session_started.v1"))
-        );
-        assert_eq!(frame["data"], notice["data"]);
-    }
-    other.send(json!({"t": "ping"})).await;
-    other.expect("pong").await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_come_in_the_order_of_the_commands() {
     let stage = Stage::start().await;
     let (room, _) = stage.world.room().await;

@@ -25,7 +25,6 @@ pub(crate) struct Stage {
     pub(crate) address: SocketAddr,
     pub(crate) runtime: Runtime,
     pub(crate) nats: TestNats,
-    pub(crate) client: async_nats::Client,
 }
 
 impl Stage {
@@ -61,11 +60,11 @@ impl Stage {
             timeout: Duration::from_secs(5),
             lifecycle: Lifecycle::default(),
         };
-        let log = EventLog::connect(client.clone(), options);
+        let log = EventLog::connect(client, options);
         log.apply(&StreamsSpec::builtin()).await.unwrap();
         let world = World::new(log.clone());
         let services = Arc::<World>::clone(&world);
-        let sockets = Realtime::start(&runtime, client.clone(), log, services);
+        let sockets = Realtime::start(&runtime, log, services);
         let origins = Arc::new(Origins::new(&runtime.config.gateway).unwrap());
         let app = Route::new().at("/v1/realtime", get(Upgrade::new(sockets, origins)));
         let server = Server::bind(&runtime.config.gateway, &runtime.metrics)
@@ -81,7 +80,6 @@ impl Stage {
             address,
             runtime,
             nats,
-            client,
         }
     }
 

@@ -32,6 +32,9 @@ use metrics::{Counted, LogMetrics};
 use read::{Reader, Span};
 use wire::Prepared;
 
+/// The stream of what the devices of accounts must hear: not of the log, but told in the same way.
+pub(crate) const NOTICES: &str = "NOTICES";
+
 pub(crate) use follow::{Follower, Step};
 pub use live::LiveFeed;
 pub use streams::{Applied, ApplyError, StreamsSpec};
@@ -266,6 +269,12 @@ impl EventLog {
         self.0.reader.head(stream).await
     }
 
+    /// The first and the last sequence that a stream has, from its leader. Of an empty stream the first is one
+    /// behind the last.
+    pub(crate) async fn bounds(&self, stream: &StreamName) -> Result<(u64, u64), ReadError> {
+        self.0.reader.bounds(stream).await
+    }
+
     async fn live_on(&self, filters: &[String]) -> Result<LiveFeed, ReadError> {
         let Inner {
             reader,
@@ -337,9 +346,10 @@ impl EventLog {
 
 /// Where a stream of the log announces what it stored.
 fn announced(stream: &StreamName) -> Vec<String> {
-    match stream.as_str().strip_prefix("SPACES_") {
-        Some(shard) => vec![format!("live.{shard}.>")],
-        None => vec!["live.account.*".to_owned(), "live.handle.*".to_owned()],
+    match (stream.as_str(), stream.as_str().strip_prefix("SPACES_")) {
+        (_, Some(shard)) => vec![format!("live.{shard}.>")],
+        (NOTICES, None) => vec!["live.notice.>".to_owned()],
+        (_, None) => vec!["live.account.*".to_owned(), "live.handle.*".to_owned()],
     }
 }
 

@@ -89,6 +89,10 @@ impl Reader {
     }
 
     pub(super) async fn head(&self, stream: &StreamName) -> Result<u64, ReadError> {
+        self.bounds(stream).await.map(|(_, last)| last)
+    }
+
+    pub(super) async fn bounds(&self, stream: &StreamName) -> Result<(u64, u64), ReadError> {
         let answer = self
             .link
             .request(
@@ -101,7 +105,7 @@ impl Reader {
         let info: StreamInfo =
             serde_json::from_slice(&answer.payload).map_err(|_| malformed("not a stream's state"))?;
         match (info.state, info.error) {
-            (Some(state), _) => Ok(state.last_seq),
+            (Some(state), _) => Ok((state.first_seq, state.last_seq)),
             (None, Some(error)) => Err(error.into()),
             (None, None) => Err(malformed("neither a stream nor an error")),
         }
@@ -370,6 +374,7 @@ struct StreamInfo {
 
 #[derive(Deserialize)]
 struct StreamState {
+    first_seq: u64,
     last_seq: u64,
 }
 

@@ -290,12 +290,16 @@ mod tests {
             "ACCOUNTS",
             "SPACES_0",
             "SPACES_1",
+            "NOTICES",
             "KV_SESSIONS",
             "KV_REVOKED",
             "KV_SIGNING_KEYS",
             "KV_IDEMPOTENCY",
             "KV_TICKETS",
             "KV_LINKS",
+            "KV_NOTICED",
+            "KV_READ_MARKERS",
+            "KV_ACCOUNT_SETTINGS",
         ];
         assert_eq!(names, expected);
         assert!(all.iter().all(|stream| stream["num_replicas"] == 3));

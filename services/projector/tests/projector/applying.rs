@@ -5,7 +5,10 @@ use uuid::Uuid;
 use veza_events::member::{Banned, Left, MemberEvent, Membership, Standing, Unbanned};
 use veza_events::room::{MessagePosted, RoomEvent};
 use veza_events::{AccountId, Sealed, Subject};
+use veza_platform::ambient;
 use veza_platform::event_log::Draft;
+use veza_platform::event_log::Position;
+use veza_platform::notices::{About, Missed, Notices};
 use veza_projector::workload::{Community, Fact};
 use veza_readmodel::notice::{AccountNotice, PositionNotice};
 use veza_readmodel::{PageOf, Range};
@@ -358,11 +361,7 @@ async fn devices_hear_of_their_account_once_it_can_be_read() {
     let _projector = site.projector().await;
     let community = Community::new(crate::site::shards());
     let person = community.people[5];
-    let mut notices = site
-        .client
-        .subscribe(AccountNotice::subject(person))
-        .await
-        .unwrap();
+    let mut told = Notices::open(&site.log).follow().await.unwrap();
     let mut positions = site
         .client
         .subscribe(PositionNotice::subject("SPACES_0"))
@@ -373,12 +372,16 @@ async fn devices_hear_of_their_account_once_it_can_be_read() {
     let last = site.scribe.write(community.space_facts()).await.unwrap();
     let reader = site.reader(false).await;
     loop {
-        let notice: AccountNotice = serde_json::from_slice(&notices.next().await.unwrap().payload).unwrap();
+        let About::Account(account, body) = told.next().await.unwrap().unwrap().about else {
+            panic!("nothing was left out");
+        };
+        let notice: AccountNotice = serde_json::from_slice(&body).unwrap();
+        let source: Position = notice.source.unwrap().parse().unwrap();
         assert!(
-            reader.position(&notice.stream).await.unwrap() >= notice.seq,
+            reader.position(source.stream.as_str()).await.unwrap() >= source.seq,
             "told before it can be read"
         );
-        if notice.kind == "member.joined.v1" {
+        if account == person && notice.kind == "member.joined.v1" {
             assert_eq!(notice.data.space, Some(community.space));
             break;
         }
@@ -389,4 +392,42 @@ async fn devices_hear_of_their_account_once_it_can_be_read() {
         notice.seq == last
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_projector_that_dies_leaves_no_gap_and_no_double_in_what_devices_hear() {
+    let site = Site::new().await;
+    let notices = Notices::open(&site.log);
+    let begin = notices.head(ambient::new_uuid().into()).await.unwrap();
+    let community = Community::new(crate::site::shards());
+    let person = community.people[5];
+    let projector = site.projector().await;
+    site.scribe.write(community.people_facts()).await.unwrap();
+    site.scribe.write(community.space_facts()).await.unwrap();
+    site.caught_up().await;
+    // What it had read but not told, the next one tells.
+    projector.kill().await;
+    let projector = site.projector().await;
+    let sources = async || {
+        let Missed::All { notices, .. } = notices.missed(person, begin).await.unwrap() else {
+            panic!("everything can be told");
+        };
+        let source = |(_, body): &(u64, bytes::Bytes)| {
+            let notice: AccountNotice = serde_json::from_slice(body).unwrap();
+            (notice.kind, notice.source.unwrap())
+        };
+        notices.iter().map(source).collect::<Vec<_>>()
+    };
+    eventually("both were told", async || {
+        let kinds: Vec<String> = sources().await.into_iter().map(|(kind, _)| kind).collect();
+        kinds.iter().any(|kind| kind == "account.registered.v1")
+            && kinds.iter().any(|kind| kind == "member.joined.v1")
+    })
+    .await;
+    let mut all = sources().await;
+    let count = all.len();
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), count, "told once");
+    projector.stop().await;
 }

@@ -29,6 +29,8 @@ pub(crate) enum Outgoing<'a> {
         now: Timestamp,
         /// Last event of each resumed room.
         heads: BTreeMap<RoomId, u64>,
+        /// Where the account's own chain is.
+        account_head: u64,
     },
     /// A `watch` or `unwatch` is done.
     Ok {
@@ -60,8 +62,12 @@ pub(crate) enum Outgoing<'a> {
     Lag { heads: BTreeMap<RoomId, u64> },
     /// Something about the account; can be read by HTTP.
     Account {
-        stream: &'a str,
         seq: u64,
+        /// The frame before this one.
+        prev: u64,
+        /// The event that it tells of, `<stream>/<sequence>`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        source: Option<&'a str>,
         #[serde(rename = "type")]
         kind: &'a str,
         at: Timestamp,
