@@ -53,6 +53,6 @@ impl ClientError {
 
 /// A fresh id for a command. A client's clock is its own.
 #[expect(clippy::disallowed_methods, reason = "a client is outside of the platform")]
-pub(crate) fn new_id() -> uuid::Uuid {
+pub fn new_id() -> uuid::Uuid {
     uuid::Uuid::now_v7()
 }

@@ -6,6 +6,7 @@ mod digest;
 #[cfg(test)]
 mod drift;
 mod feeds;
+pub mod grpc;
 mod http;
 mod problems;
 #[cfg(test)]
@@ -71,7 +72,8 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
     let services: Arc<dyn Services> = gateway.clone();
     let realtime = Realtime::start(&rt, gateway.log.clone(), services);
     let upgrade = Upgrade::new(realtime, Arc::clone(&gateway.origins));
-    let (app, limits) = http::app(&gateway, upgrade)?;
+    let calls = grpc::endpoint(&gateway).await?;
+    let (app, limits) = http::app(&gateway, upgrade, &calls)?;
     feeds::start(&gateway, limits);
     rt.started();
     tracing::info!(server.address = %server.local_addr()?, "the gateway listens");

@@ -40,22 +40,25 @@ use poem::{Endpoint, EndpointExt, Response, Route, get};
 
 use door::{Door, Rules};
 
+use crate::grpc;
 use crate::state::Gateway;
 
 pub(crate) use limits::{FORGET_EVERY, Limits};
 pub use origins::Origins;
 pub use problem::Failure;
+pub(crate) use session::{Identity, identify};
 
 /// The document about the HTTP API (OpenAPI 3.0, JSON).
 pub use api::document;
 
-/// Everything that answers HTTP: the API, the pages, and `realtime` at `/v1/realtime`.
+/// Everything that answers HTTP: the API, the pages, `realtime` at `/v1/realtime`, and `calls` of gRPC.
 ///
 /// # Errors
 /// When the settings name an origin that is none.
 pub(crate) fn app(
     gateway: &Arc<Gateway>,
     realtime: impl Endpoint<Output = Response> + 'static,
+    calls: &Arc<BoxEndpoint<'static>>,
 ) -> anyhow::Result<(Arc<BoxEndpoint<'static>>, Arc<Limits>)> {
     let rules = Rules {
         origins: Arc::clone(&gateway.origins),
@@ -63,7 +66,10 @@ pub(crate) fn app(
         ..Rules::new(&gateway.config)?
     };
     let limits = Arc::clone(&rules.limits);
-    let routes = Route::new()
+    let services = grpc::PATHS
+        .into_iter()
+        .fold(Route::new(), |routes, path| routes.at(path, Arc::clone(calls)));
+    let routes = services
         .at("/healthz", get(probes::alive()))
         .at("/readyz", get(probes::ready(Arc::clone(gateway))))
         .at("/docs", get(pages::docs(&api::page())))

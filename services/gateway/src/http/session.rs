@@ -36,9 +36,21 @@ pub(super) struct Session(Identity);
 
 /// Who is signed in.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Identity {
+pub(crate) struct Identity {
     account: AccountId,
     session: SessionId,
+}
+
+impl Identity {
+    /// The account.
+    pub(crate) fn account(self) -> AccountId {
+        self.account
+    }
+
+    /// Its session.
+    pub(crate) fn session(self) -> SessionId {
+        self.session
+    }
 }
 
 impl Session {
@@ -53,9 +65,17 @@ impl Session {
     }
 }
 
-/// Checks the token. A good one is charged to its account, any other to the address it came from.
 #[expect(clippy::unused_async, reason = "poem-openapi waits for it")]
 async fn verified(request: &Request, bearer: Bearer) -> Result<Identity> {
+    Ok(identify(request, &bearer.token)?)
+}
+
+/// Checks the token that a request carries. A good one is charged to its account, any other to the address it
+/// came from.
+///
+/// # Errors
+/// `session.token_invalid`, `session.token_expired`, `session.ended`; `request.rate`.
+pub(crate) fn identify(request: &Request, token: &str) -> Result<Identity, Failure> {
     let gateway = request
         .data::<Arc<Gateway>>()
         .expect("every route has the gateway");
@@ -63,7 +83,7 @@ async fn verified(request: &Request, bearer: Bearer) -> Result<Identity> {
         .data::<Arc<Limits>>()
         .expect("every request comes through the door");
     let visit = Visit::of(request);
-    match gateway.verifier.verify(&bearer.token, ambient::now()) {
+    match gateway.verifier.verify(token, ambient::now()) {
         Ok(claims) => {
             visit.charged(limits.account(claims.sub))?;
             Ok(Identity {
@@ -73,7 +93,7 @@ async fn verified(request: &Request, bearer: Bearer) -> Result<Identity> {
         }
         Err(error) => {
             visit.charged(limits.address(visit.client()))?;
-            Err(Failure::from(Problem::from(error)).into())
+            Err(Problem::from(error).into())
         }
     }
 }

@@ -1,0 +1,207 @@
+//! Services that act for an account over gRPC: same tokens, same decisions, same refusals as over HTTP.
+
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
+use tonic_types::StatusExt;
+use uuid::Uuid;
+use veza_gateway::grpc::wire::accounts_client::AccountsClient;
+use veza_gateway::grpc::wire::chat_client::ChatClient;
+use veza_gateway::grpc::wire::list_request::Range;
+use veza_gateway::grpc::wire::{
+    GetAccountRequest, ListReply, ListRequest, PostReply, PostRequest, VerifyTokenRequest,
+};
+
+use crate::platform::{PASSWORD, Platform, eventually};
+
+fn with_token<T>(message: T, token: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    let value = format!("Bearer {token}").parse().unwrap();
+    request.metadata_mut().insert("authorization", value);
+    request
+}
+
+fn reason(status: &Status) -> (Code, String) {
+    let details = status.get_error_details();
+    let reason = details.error_info().map(|info| info.reason.clone());
+    (status.code(), reason.unwrap_or_default())
+}
+
+async fn post(
+    chat: &mut ChatClient<Channel>,
+    token: &str,
+    message: PostRequest,
+) -> Result<PostReply, Status> {
+    Ok(chat.post(with_token(message, token)).await?.into_inner())
+}
+
+async fn list(
+    chat: &mut ChatClient<Channel>,
+    token: &str,
+    message: ListRequest,
+) -> Result<ListReply, Status> {
+    Ok(chat.list(with_token(message, token)).await?.into_inner())
+}
+
+fn words(room: Uuid, body: &str) -> PostRequest {
+    PostRequest {
+        room: room.to_string(),
+        body: body.to_owned(),
+        ..PostRequest::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_are_posted_once_and_read_back_as_asked() {
+    let platform = Platform::start().await;
+    let ([ada, eve], _, room) = platform.people(["ada", "eve"]).await;
+    let channel = Channel::from_shared(platform.fleet.url())
+        .unwrap()
+        .connect()
+        .await
+        .unwrap();
+    let mut chat = ChatClient::new(channel);
+    let token = ada.access_token();
+
+    let once = PostRequest {
+        command_id: veza_client::new_id().to_string(),
+        ..words(room, "hello")
+    };
+    let first = post(&mut chat, &token, once.clone()).await.unwrap();
+    let again = post(&mut chat, &token, once).await.unwrap();
+    assert_eq!(
+        (&first.message, &first.position),
+        (&again.message, &again.position)
+    );
+    assert!(!first.duplicate && again.duplicate);
+    post(&mut chat, &eve.access_token(), words(room, "hi"))
+        .await
+        .unwrap();
+
+    // Own writes are seen when the position is passed on.
+    let last = post(&mut chat, &token, words(room, "bye")).await.unwrap();
+    let everything = ListRequest {
+        room: room.to_string(),
+        min_position: last.position.clone(),
+        ..ListRequest::default()
+    };
+    let read = list(&mut chat, &token, everything.clone()).await.unwrap();
+    let bodies: Vec<_> = read
+        .messages
+        .iter()
+        .filter_map(|message| message.body.as_deref())
+        .collect();
+    assert_eq!(bodies, ["hello", "hi", "bye"]);
+    assert_eq!(
+        (read.more, read.head),
+        (false, last.position.as_ref().unwrap().seq)
+    );
+    assert_eq!(read.messages[1].author_handle, "eve");
+    let behind = ListRequest {
+        range: Some(Range::After(read.messages[0].seq)),
+        limit: 1,
+        ..everything.clone()
+    };
+    let read = list(&mut chat, &token, behind).await.unwrap();
+    assert_eq!((read.messages.len(), read.more), (1, true));
+    assert_eq!(read.messages[0].body.as_deref(), Some("hi"));
+
+    let too_many = ListRequest {
+        limit: 201,
+        ..everything
+    };
+    let status = list(&mut chat, &token, too_many).await.unwrap_err();
+    assert_eq!(
+        reason(&status),
+        (Code::InvalidArgument, "request.parameter".to_owned())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_http_refuses_grpc_refuses_with_the_same_code() {
+    let platform = Platform::start().await;
+    let ([ada], _, room) = platform.people(["ada"]).await;
+    let eve = platform.api().register("eve", "Eve", PASSWORD).await.unwrap();
+    let channel = Channel::from_shared(platform.fleet.url())
+        .unwrap()
+        .connect()
+        .await
+        .unwrap();
+    let mut chat = ChatClient::new(channel.clone());
+
+    let anonymous = chat.post(words(room, "hi")).await.unwrap_err();
+    assert_eq!(
+        reason(&anonymous),
+        (Code::Unauthenticated, "session.required".to_owned())
+    );
+    for (token, message, code, expected) in [
+        (
+            "forged",
+            words(room, "hi"),
+            Code::Unauthenticated,
+            "session.token_invalid",
+        ),
+        (
+            &eve.access_token(),
+            words(room, "hi"),
+            Code::NotFound,
+            "space.not_found",
+        ),
+        (
+            &ada.access_token(),
+            words(Uuid::nil(), "hi"),
+            Code::NotFound,
+            "room.not_found",
+        ),
+        (
+            &ada.access_token(),
+            words(room, " "),
+            Code::InvalidArgument,
+            "room.message_empty",
+        ),
+        (
+            &ada.access_token(),
+            PostRequest {
+                room: "general".into(),
+                ..words(room, "hi")
+            },
+            Code::InvalidArgument,
+            "request.malformed",
+        ),
+        (
+            &ada.access_token(),
+            PostRequest {
+                command_id: Uuid::nil().to_string(),
+                ..words(room, "hi")
+            },
+            Code::InvalidArgument,
+            "command.id_version",
+        ),
+    ] {
+        let status = post(&mut chat, token, message).await.unwrap_err();
+        assert_eq!(reason(&status), (code, expected.to_owned()));
+    }
+    let large = post(&mut chat, &ada.access_token(), words(room, &"a".repeat(300_000)))
+        .await
+        .unwrap_err();
+    assert_eq!(large.code(), Code::OutOfRange);
+    let foreign = ListRequest {
+        room: room.to_string(),
+        ..ListRequest::default()
+    };
+    let status = list(&mut chat, &eve.access_token(), foreign).await.unwrap_err();
+    assert_eq!(reason(&status), (Code::NotFound, "room.not_found".to_owned()));
+
+    let mut accounts = AccountsClient::new(channel);
+    let token = ada.access_token();
+    let mine = eventually("the account can be read", async || {
+        let asked = with_token(GetAccountRequest::default(), &token);
+        AccountsClient::clone(&accounts).get(asked).await.ok()
+    })
+    .await;
+    assert_eq!(mine.into_inner().handle, "ada");
+    for (access_token, account) in [(token.clone(), Some(ada.account)), ("forged".to_owned(), None)] {
+        let asked = with_token(VerifyTokenRequest { access_token }, &token);
+        let principal = accounts.verify_token(asked).await.unwrap().into_inner().principal;
+        assert_eq!(principal.map(|one| one.account), account.map(|id| id.to_string()));
+    }
+}
