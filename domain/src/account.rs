@@ -302,3 +302,13 @@ fn displaced(state: &AccountState, max: usize) -> impl Iterator<Item = SessionId
 fn end(session: SessionId, reason: SessionEnd) -> AccountEvent {
     SessionEnded { session, reason }.into()
 }
+
+/// Whether an event changed what the account shows of itself.
+pub fn changes_profile(event: &AccountEvent) -> bool {
+    match event {
+        AccountEvent::Registered(_) | AccountEvent::ProfileChanged(_) | AccountEvent::RoleGranted(_) => true,
+        AccountEvent::PasswordChanged(_)
+        | AccountEvent::SessionStarted(_)
+        | AccountEvent::SessionEnded(_) => false,
+    }
+}

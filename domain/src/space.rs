@@ -14,6 +14,7 @@ use crate::{Decider, names};
 
 mod order;
 mod overrides;
+mod part;
 #[cfg(test)]
 mod properties;
 mod rejection;
@@ -24,6 +25,7 @@ pub(crate) mod tests;
 
 pub use order::{Category, MAX_CATEGORIES, OrderCommand};
 pub use overrides::{MAX_OVERRIDES, Override, OverrideCommand, Overrides};
+pub use part::{Part, event_part};
 pub use rejection::SpaceRejection;
 pub use rights::{Preset, Rank};
 pub use state::{Invite, Role, Room, SpaceState};

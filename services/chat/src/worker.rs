@@ -7,7 +7,7 @@ use veza_events::{AccountId, Event, RoomId, Shards, SpaceId, Subject, member::Me
 use veza_platform::{
     contract::{Caller, Command, Problem, ProblemKind, chat::InSpace},
     event_log::{Expect, Position, StreamName},
-    ledger::{Ledger, Write, Written},
+    ledger::{About, Ledger, Write, Written},
     runtime::Runtime,
 };
 
@@ -155,30 +155,30 @@ impl Worker {
         decide(&self.view_anew(parties).await?)
     }
 
-    /// Changes a space or who is in it: decide, append to `primary`, answer where.
+    /// Changes a space or who is in it: decide, append, answer where.
     pub(crate) async fn change<C: Command + InSpace>(
         &self,
         caller: &Caller,
         command: &C,
-        primary: &Subject,
+        about: impl Into<About<'_>>,
         parties: Parties,
         decide: impl Fn(&View) -> Result<Vec<Write>, Problem>,
     ) -> Result<Position, Problem> {
-        let decide = &decide;
+        let (about, decide) = (about.into(), &decide);
         let mut pushes = 0;
         let written = loop {
-            let done = self.ledger.execute(caller, command, primary, |race| {
-                self.decide(race, parties, decide)
-            });
+            let done = self
+                .ledger
+                .execute(caller, command, about, |race| self.decide(race, parties, decide));
             match done.await {
                 Err(problem) if problem.code == "command.conflict" && pushes < MAX_PUSHES => pushes += 1,
                 done => break done?,
             }
         };
-        self.doubt(primary, &written);
+        self.doubt(about.primary, &written);
         match written.last() {
             Some(position) => Ok(position.clone()),
-            None => self.head(primary).await,
+            None => self.head(about.primary).await,
         }
     }
 
@@ -236,6 +236,7 @@ fn hangs_on_facts(kind: ProblemKind) -> bool {
         | ProblemKind::Invalid
         | ProblemKind::Unauthenticated
         | ProblemKind::TooLarge
+        | ProblemKind::Stale
         | ProblemKind::Unavailable
         | ProblemKind::Internal => false,
     }

@@ -176,6 +176,7 @@ fn access_of(bus: Bus) -> AccessCache {
                 command: ambient::new_uuid().into(),
                 account: Some(account),
                 session: None,
+                seen: None,
             };
             bus.chat(&caller, &GetAccess { space }).await
         })

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// First parts of codes.
-const AGGREGATES: [&str; 17] = [
+const AGGREGATES: [&str; 18] = [
     "account",
     "category",
     "command",
@@ -18,6 +18,7 @@ const AGGREGATES: [&str; 17] = [
     "request",
     "role",
     "room",
+    "search",
     "session",
     "space",
     "ticket",

@@ -80,6 +80,7 @@ fn caller(account: AccountId) -> Caller {
         command: CommandId::new(ambient::new_uuid()),
         account: Some(account),
         session: None,
+        seen: None,
     }
 }
 
@@ -88,6 +89,7 @@ async fn register(bus: &Bus, handle: &str, name: &str, password: &Sensitive) -> 
         command: CommandId::new(ambient::new_uuid()),
         account: None,
         session: None,
+        seen: None,
     };
     let command = Register {
         handle: handle.to_owned(),

@@ -1,10 +1,11 @@
 //! Changing what an account shows of itself.
 
 use veza_domain::Decider;
-use veza_domain::account::{Account, AccountCommand};
-use veza_events::Subject;
+use veza_domain::account::{Account, AccountCommand, changes_profile};
+use veza_events::{Event, Subject};
 use veza_platform::contract::accounts::{ChangeProfile, Done};
 use veza_platform::contract::{Caller, Problem};
+use veza_platform::ledger::About;
 
 use crate::account::writes;
 use crate::worker::Worker;
@@ -25,7 +26,11 @@ pub(super) async fn change(
         Ok(writes(account, known.seq, events))
     };
     let subject = Subject::Account(account);
-    let written = worker.ledger.execute(caller, &command, &subject, decide).await?;
+    let about = About {
+        primary: &subject,
+        concerns: &|event| !matches!(event, Event::Account(event) if !changes_profile(event)),
+    };
+    let written = worker.ledger.execute(caller, &command, about, decide).await?;
     Ok(Done {
         position: written.last().cloned(),
     })

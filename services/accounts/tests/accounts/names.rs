@@ -128,3 +128,17 @@ async fn a_registration_given_twice_makes_one_account() {
         "done"
     );
 }
+
+#[tokio::test]
+async fn a_repeated_registration_is_answered_as_the_first_time() {
+    let site = Site::with(2, &fresh_database().await, |_| {}).await;
+    let caller = caller();
+    let first = site.give(&caller, &registration("ada")).await.unwrap();
+    for _ in 0..3 {
+        let again = site.give(&caller, &registration("ada")).await.unwrap();
+        assert_eq!(
+            (again.account, again.position),
+            (first.account, first.position.clone())
+        );
+    }
+}

@@ -175,6 +175,7 @@ pub(crate) fn caller() -> Caller {
         command: CommandId::new(ambient::new_uuid()),
         account: None,
         session: None,
+        seen: None,
     }
 }
 

@@ -6,9 +6,9 @@ use veza_domain::{
     Decider, fold,
     member::{Member, MemberCommand, MemberContext},
     room::{Room, RoomCommand, RoomContext},
-    space::{self, Space, SpaceCommand, SpaceState},
+    space::{self, Space, SpaceCommand, SpaceState, event_part},
 };
-use veza_events::{AccountId, CommandId, RoomId, SpaceId, member::Membership, space::SpaceEvent};
+use veza_events::{AccountId, CommandId, Event, RoomId, SpaceId, member::Membership, space::SpaceEvent};
 use veza_platform::{
     contract::{
         Caller, Command, Problem,
@@ -20,7 +20,7 @@ use veza_platform::{
     event_log::{Expect, Position},
     invite_code,
     keyring::DataKey,
-    ledger::Write,
+    ledger::{About, Write},
 };
 
 use super::{asked, now};
@@ -67,8 +67,9 @@ pub(super) async fn create(
         actor: owner,
         target: owner,
     };
+    let subject = worker.space_subject(space);
     let position = worker
-        .change(&caller, &command, &worker.space_subject(space), parties, decide)
+        .change(&caller, &command, &subject, parties, decide)
         .await?;
     Ok(SpaceCreated {
         space,
@@ -296,7 +297,16 @@ pub(super) async fn structure<C: Command + InSpace>(
         actor,
         target: change.about().unwrap_or(actor),
     };
-    worker.change(caller, command, &primary, parties, decide).await
+    let part = change.part();
+    let concerns = |event: &Event| match event {
+        Event::Space(event) => part.is_none_or(|part| event_part(event) == part),
+        Event::Account(_) | Event::Handle(_) | Event::Member(_) | Event::Room(_) => true,
+    };
+    let about = About {
+        primary: &primary,
+        concerns: &concerns,
+    };
+    worker.change(caller, command, about, parties, decide).await
 }
 
 fn preset_of(preset: Preset) -> space::Preset {

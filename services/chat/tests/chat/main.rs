@@ -8,4 +8,5 @@ mod outage;
 mod people;
 mod racing;
 mod repeating;
+mod seeing;
 mod site;

@@ -59,6 +59,7 @@ async fn what_a_repeated_command_makes_is_the_same() {
         site.bus.chat(&caller, &create).await.unwrap(),
     );
     assert_eq!((first.space, first.room), (second.space, second.room));
+    assert_eq!(first.position, second.position, "the last event of the batch");
 
     let (caller, invite) = (
         ada.caller(),

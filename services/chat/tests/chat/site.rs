@@ -232,6 +232,7 @@ impl Person {
             command: CommandId::new(ambient::new_uuid()),
             account: Some(self.0),
             session: None,
+            seen: None,
         }
     }
 

@@ -140,6 +140,7 @@ fn command(identity: Identity, id: &str) -> Result<Caller, Problem> {
         command,
         account: Some(identity.account()),
         session: Some(identity.session()),
+        seen: None,
     })
 }
 

@@ -28,7 +28,7 @@ fn code(kind: ProblemKind) -> Code {
         ProblemKind::Unauthenticated => Code::Unauthenticated,
         ProblemKind::Forbidden => Code::PermissionDenied,
         ProblemKind::NotFound | ProblemKind::Gone => Code::NotFound,
-        ProblemKind::Conflict => Code::FailedPrecondition,
+        ProblemKind::Conflict | ProblemKind::Stale => Code::FailedPrecondition,
         ProblemKind::TooMany => Code::ResourceExhausted,
         ProblemKind::Unavailable => Code::Unavailable,
         ProblemKind::Internal => Code::Internal,

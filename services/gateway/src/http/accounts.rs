@@ -17,6 +17,7 @@ use super::fresh::Fresh;
 use super::problem::Failure;
 use super::rates::Rates;
 use super::reply::{Changed, Created, Found};
+use super::seen::Seen;
 use super::session::{Once, Session};
 use super::tags::Chapter;
 use crate::problems::of_read_model;
@@ -174,9 +175,10 @@ impl Accounts {
         &self,
         session: Session,
         #[oai(name = "Idempotency-Key")] once: Once,
+        #[oai(name = "If-Match")] seen: Seen,
         Json(body): Json<AccountChange>,
     ) -> Result<Changed, Failure> {
-        let caller = once.caller(&self.0, &session).await?;
+        let caller = seen.by(once.caller(&self.0, &session).await?);
         let display_name = body.display_name;
         let done = self.0.accounts(&caller, &ChangeProfile { display_name }).await?;
         Ok(Changed::at(done.position))

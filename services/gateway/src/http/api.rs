@@ -41,7 +41,8 @@ type RouteTable = HashMap<String, HashMap<http::Method, BoxEndpoint<'static>>>;
 const DESCRIPTION: &str = "\
 Times are RFC 3339 in UTC, ids are UUIDs, sequences are integers. What fails answers `application/problem+json` \
 (RFC 9457) with a stable `code`. Writes say in `Veza-Seq` where they lie; a read with that value as \
-`Veza-Min-Seq` sees them. The same `Idempotency-Key` with the same body does a thing once and answers the same.";
+`Veza-Min-Seq` sees them. The same `Idempotency-Key` with the same body does a thing once and answers the same. An `ETag`, or the `seq` of \
+an item in quotes, as `If-Match` of a change guards against overwriting what others did meanwhile: then 412.";
 
 /// The operations of `gateway`.
 pub(super) fn service(gateway: &Arc<Gateway>) -> OpenApiService<Operations, ()> {

@@ -4,13 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use poem::{Request, RequestBody, Result};
-use poem_openapi::registry::{MetaParamIn, MetaSchemaRef, Registry};
-use poem_openapi::types::Type;
-use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use poem::Request;
 use veza_platform::event_log::Position;
 use veza_readmodel::ReadModel;
 
+use super::header::{Header, header_parameter};
 use super::problem::Failure;
 use crate::problems;
 use crate::state::Gateway;
@@ -34,29 +32,8 @@ impl Fresh {
     }
 }
 
-impl<'a> ApiExtractor<'a> for Fresh {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
-
-    type ParamType = String;
-    type ParamRawType = String;
-
-    fn register(registry: &mut Registry) {
-        <String as Type>::register(registry);
-    }
-
-    fn param_in() -> Option<MetaParamIn> {
-        Some(MetaParamIn::Header)
-    }
-
-    fn param_schema_ref() -> Option<MetaSchemaRef> {
-        Some(<String as Type>::schema_ref())
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        _: &mut RequestBody,
-        _: ExtractParamOptions<String>,
-    ) -> Result<Self> {
+impl Header for Fresh {
+    async fn read(request: &Request) -> Result<Self, Failure> {
         let Some(value) = request.headers().get(MIN_SEQ) else {
             return Ok(Self { asked: None });
         };
@@ -71,7 +48,7 @@ impl<'a> ApiExtractor<'a> for Fresh {
         let position = position.filter(|position| gateway.log.streams().contains(&position.stream));
         let Some(position) = position else {
             let detail = "pass `Veza-Seq` of an earlier answer, such as SPACES_0/123";
-            return Err(Failure::unreadable("request.min_seq", "Veza-Min-Seq", detail).into());
+            return Err(Failure::unreadable("request.min_seq", "Veza-Min-Seq", detail));
         };
         let within = Duration::from_millis(gateway.config.gateway.min_seq_wait_ms);
         reached(gateway.read.clone(), position.clone(), within).await?;
@@ -80,6 +57,7 @@ impl<'a> ApiExtractor<'a> for Fresh {
         })
     }
 }
+header_parameter!(Fresh);
 
 fn reached(read: ReadModel, wanted: Position, within: Duration) -> BoxFuture<'static, Result<(), Failure>> {
     Box::pin(async move {

@@ -16,6 +16,7 @@ use super::fresh::Fresh;
 use super::page::{self, Items};
 use super::problem::Failure;
 use super::reply::{Changed, Found};
+use super::seen::Seen;
 use super::session::{Once, Session};
 use super::tags::Chapter;
 use crate::problems::of_read_model;
@@ -67,6 +68,8 @@ struct Member {
     handle: Option<String>,
     /// The name shown; absent for an erased account.
     display_name: Option<String>,
+    /// Last change.
+    seq: u64,
 }
 
 impl From<rows::Member> for Member {
@@ -79,6 +82,7 @@ impl From<rows::Member> for Member {
             joined_at: row.joined_at.time(),
             handle: row.handle,
             display_name: row.display_name,
+            seq: row.seq,
         }
     }
 }
@@ -116,6 +120,7 @@ impl Members {
         &self,
         session: Session,
         #[oai(name = "Idempotency-Key")] once: Once,
+        #[oai(name = "If-Match")] seen: Seen,
         space: Path<Uuid>,
         account: Path<Uuid>,
         Json(body): Json<MemberChange>,
@@ -132,7 +137,7 @@ impl Members {
         };
         let done = self
             .0
-            .chat(&once.caller(&self.0, &session).await?, &command)
+            .chat(&seen.by(once.caller(&self.0, &session).await?), &command)
             .await?;
         Ok(Changed::at(done.position))
     }
@@ -147,6 +152,7 @@ impl Members {
         &self,
         session: Session,
         #[oai(name = "Idempotency-Key")] once: Once,
+        #[oai(name = "If-Match")] seen: Seen,
         space: Path<Uuid>,
         account: Path<Uuid>,
     ) -> Result<Changed, Failure> {
@@ -156,7 +162,7 @@ impl Members {
         };
         let done = self
             .0
-            .chat(&once.caller(&self.0, &session).await?, &command)
+            .chat(&seen.by(once.caller(&self.0, &session).await?), &command)
             .await?;
         Ok(Changed::at(done.position))
     }

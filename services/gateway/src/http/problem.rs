@@ -156,6 +156,7 @@ const fn status_of(kind: ProblemKind) -> StatusCode {
         ProblemKind::Forbidden => StatusCode::FORBIDDEN,
         ProblemKind::NotFound => StatusCode::NOT_FOUND,
         ProblemKind::Conflict => StatusCode::CONFLICT,
+        ProblemKind::Stale => StatusCode::PRECONDITION_FAILED,
         ProblemKind::Gone => StatusCode::GONE,
         ProblemKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ProblemKind::TooMany => StatusCode::TOO_MANY_REQUESTS,

@@ -8,15 +8,29 @@ use poem_openapi::types::{ToJSON, Type};
 use poem_openapi::{ApiResponse, Object};
 use veza_platform::event_log::Position;
 
+use crate::digest;
+
 /// Where a write lies, as `<stream>/<sequence>`: what a read can ask to see with `Veza-Min-Seq`.
 pub(super) const SEQ: HeaderName = HeaderName::from_static("veza-seq");
+
+/// Digits of a digest in a tag: enough to tell two views of one state apart.
+const VIEW_DIGITS: usize = 12;
 
 /// An answer of status `STATUS`.
 #[derive(Debug)]
 pub(super) struct Reply<const STATUS: u16, T> {
     body: T,
     position: Option<Position>,
-    tag: Option<u64>,
+    tag: Option<Tag>,
+}
+
+/// What an `ETag` tells of a state. `If-Match` looks at the sequence alone.
+#[derive(Clone, Copy, Debug)]
+enum Tag {
+    /// The sequence of its last change.
+    Change(u64),
+    /// That, and a digest of what is shown, since this hangs on more: who asks, or how far something is.
+    View(u64),
 }
 
 /// `200 OK`
@@ -58,7 +72,16 @@ impl<const STATUS: u16, T> Reply<STATUS, T> {
         Self {
             body,
             position: None,
-            tag: Some(seq),
+            tag: Some(Tag::Change(seq)),
+        }
+    }
+
+    /// As [`Self::tagged`], of a state that is shown together with what its changes do not cover.
+    pub(super) fn viewed(body: T, seq: u64) -> Self {
+        Self {
+            body,
+            position: None,
+            tag: Some(Tag::View(seq)),
         }
     }
 }
@@ -78,6 +101,13 @@ impl Changed {
 
 impl<const STATUS: u16, T: ToJSON> IntoResponse for Reply<STATUS, T> {
     fn into_response(self) -> Response {
+        let tag = self.tag.map(|tag| match tag {
+            Tag::Change(seq) => format!("\"{seq}\""),
+            Tag::View(seq) => {
+                let digest = digest::name_of(&[self.body.to_json_string().as_bytes()]);
+                format!("\"{seq}.{}\"", &digest[..VIEW_DIGITS])
+            }
+        });
         let mut response = Json(self.body).into_response();
         response.set_status(StatusCode::from_u16(STATUS).expect("only real statuses are named"));
         let headers = response.headers_mut();
@@ -85,9 +115,9 @@ impl<const STATUS: u16, T: ToJSON> IntoResponse for Reply<STATUS, T> {
             let value = HeaderValue::try_from(position.to_string());
             headers.insert(SEQ, value.expect("positions are ASCII"));
         }
-        if let Some(seq) = self.tag {
-            let value = HeaderValue::try_from(format!("\"{seq}\""));
-            headers.insert(header::ETAG, value.expect("numbers are ASCII"));
+        if let Some(tag) = tag {
+            let value = HeaderValue::try_from(tag);
+            headers.insert(header::ETAG, value.expect("digits are ASCII"));
         }
         response
     }
@@ -104,7 +134,10 @@ impl<const STATUS: u16, T: ToJSON> ApiResponse for Reply<STATUS, T> {
         };
         let headers = vec![
             text("Veza-Seq", "Where the write lies, `<stream>/<sequence>`."),
-            text("ETag", "The sequence of the last change."),
+            text(
+                "ETag",
+                "Begins with the sequence of the last change; for `If-Match`.",
+            ),
         ];
         MetaResponses {
             responses: vec![MetaResponse {

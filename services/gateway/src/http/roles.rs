@@ -15,6 +15,7 @@ use super::page::Items;
 use super::permissions::{self, Permission};
 use super::problem::Failure;
 use super::reply::{Changed, Found};
+use super::seen::Seen;
 use super::session::{Once, Session};
 use super::tags::Chapter;
 use crate::problems::of_read_model;
@@ -47,6 +48,8 @@ struct Role {
     permissions: Vec<Permission>,
     /// Higher ranks act on lower ones.
     rank: u16,
+    /// Last change.
+    seq: u64,
 }
 
 impl From<rows::Role> for Role {
@@ -56,6 +59,7 @@ impl From<rows::Role> for Role {
             name: row.name,
             permissions: permissions::shown(row.permissions),
             rank: row.rank,
+            seq: row.seq,
         }
     }
 }
@@ -86,6 +90,7 @@ impl Roles {
         &self,
         session: Session,
         #[oai(name = "Idempotency-Key")] once: Once,
+        #[oai(name = "If-Match")] seen: Seen,
         space: Path<Uuid>,
         role: Path<Uuid>,
         Json(body): Json<RoleDefinition>,
@@ -99,7 +104,7 @@ impl Roles {
         };
         let done = self
             .0
-            .chat(&once.caller(&self.0, &session).await?, &command)
+            .chat(&seen.by(once.caller(&self.0, &session).await?), &command)
             .await?;
         Ok(Changed::at(done.position))
     }
@@ -114,6 +119,7 @@ impl Roles {
         &self,
         session: Session,
         #[oai(name = "Idempotency-Key")] once: Once,
+        #[oai(name = "If-Match")] seen: Seen,
         space: Path<Uuid>,
         role: Path<Uuid>,
     ) -> Result<Changed, Failure> {
@@ -123,7 +129,7 @@ impl Roles {
         };
         let done = self
             .0
-            .chat(&once.caller(&self.0, &session).await?, &command)
+            .chat(&seen.by(once.caller(&self.0, &session).await?), &command)
             .await?;
         Ok(Changed::at(done.position))
     }

@@ -17,6 +17,7 @@ use super::page::Items;
 use super::permissions::{self, Permission};
 use super::problem::Failure;
 use super::reply::{Changed, Created, Found};
+use super::seen::Seen;
 use super::session::{Once, Session};
 use super::tags::Chapter;
 use crate::access::no_such_room;
@@ -201,10 +202,9 @@ impl Rooms {
             .in_room(session.account(), place.space, room)
             .await?;
         let row = self.0.read.room(room).await.map_err(of_read_model)?;
-        Ok(Found::new(Room::shown(
-            row.ok_or_else(no_such_room)?,
-            permissions,
-        )))
+        let row = row.ok_or_else(no_such_room)?;
+        let seq = row.seq;
+        Ok(Found::viewed(Room::shown(row, permissions), seq))
     }
 
     /// Put a room somewhere else in the list.
@@ -236,6 +236,7 @@ impl Rooms {
         &self,
         session: Session,
         #[oai(name = "Idempotency-Key")] once: Once,
+        #[oai(name = "If-Match")] seen: Seen,
         room: Path<Uuid>,
         Json(body): Json<RoomChange>,
     ) -> Result<Changed, Failure> {
@@ -249,7 +250,7 @@ impl Rooms {
         };
         let done = self
             .0
-            .chat(&once.caller(&self.0, &session).await?, &command)
+            .chat(&seen.by(once.caller(&self.0, &session).await?), &command)
             .await?;
         Ok(Changed::at(done.position))
     }

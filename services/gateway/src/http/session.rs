@@ -4,16 +4,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::HeaderValue;
-use poem::{Request, RequestBody, Result};
+use poem::Request;
+use poem_openapi::SecurityScheme;
 use poem_openapi::auth::Bearer;
-use poem_openapi::registry::{MetaParamIn, MetaSchemaRef, Registry};
-use poem_openapi::types::Type;
-use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions, SecurityScheme};
 use uuid::Uuid;
 use veza_events::{AccountId, CommandId, SessionId};
 use veza_platform::ambient;
 use veza_platform::contract::{Caller, Problem};
 
+use super::header::{Header, header_parameter};
 use super::limits::Limits;
 use super::problem::Failure;
 use super::visit::Visit;
@@ -66,7 +65,7 @@ impl Session {
 }
 
 #[expect(clippy::unused_async, reason = "poem-openapi waits for it")]
-async fn verified(request: &Request, bearer: Bearer) -> Result<Identity> {
+async fn verified(request: &Request, bearer: Bearer) -> poem::Result<Identity> {
     Ok(identify(request, &bearer.token)?)
 }
 
@@ -118,6 +117,7 @@ impl Once {
             command,
             account: Some(session.account()),
             session: Some(session.id()),
+            seen: None,
         })
     }
 
@@ -137,6 +137,7 @@ impl Once {
                 command: command.into(),
                 account: Some(session.account()),
                 session: Some(session.id()),
+                seen: None,
             }),
         }
     }
@@ -151,6 +152,7 @@ impl Once {
             command,
             account: None,
             session: None,
+            seen: None,
         })
     }
 
@@ -162,29 +164,8 @@ impl Once {
     }
 }
 
-impl<'a> ApiExtractor<'a> for Once {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
-
-    type ParamType = String;
-    type ParamRawType = String;
-
-    fn register(registry: &mut Registry) {
-        <String as Type>::register(registry);
-    }
-
-    fn param_in() -> Option<MetaParamIn> {
-        Some(MetaParamIn::Header)
-    }
-
-    fn param_schema_ref() -> Option<MetaSchemaRef> {
-        Some(<String as Type>::schema_ref())
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        _: &mut RequestBody,
-        _: ExtractParamOptions<String>,
-    ) -> Result<Self> {
+impl Header for Once {
+    async fn read(request: &Request) -> Result<Self, Failure> {
         let key = request.headers().get(IDEMPOTENCY_KEY).map(readable).transpose()?;
         Ok(Self {
             key,
@@ -193,10 +174,10 @@ impl<'a> ApiExtractor<'a> for Once {
         })
     }
 }
+header_parameter!(Once);
 
 fn readable(value: &HeaderValue) -> Result<String, Failure> {
     let text = value.to_str().ok().map(str::trim);
-    // Not `is_empty`: with poem-openapi's `Type` in scope that asks something else, and is always false.
     let text = text.filter(|text| (1..=MAX_KEY_CHARS).contains(&text.len()));
     text.map(str::to_owned).ok_or_else(|| {
         let detail = format!("an idempotency key has 1 to {MAX_KEY_CHARS} ASCII characters");

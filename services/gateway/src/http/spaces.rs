@@ -16,6 +16,7 @@ use super::page::{self, Items};
 use super::permissions::{self, Permission};
 use super::problem::Failure;
 use super::reply::{Changed, Created, Found};
+use super::seen::Seen;
 use super::session::{Once, Session};
 use super::tags::Chapter;
 use crate::access::no_such_space;
@@ -157,7 +158,8 @@ impl Spaces {
             permissions: Some(permissions::shown(access.permissions)),
             ..row.ok_or_else(no_such_space)?.into()
         };
-        Ok(Found::new(space))
+        let seq = space.seq;
+        Ok(Found::viewed(space, seq))
     }
 
     /// Change a space.
@@ -166,6 +168,7 @@ impl Spaces {
         &self,
         session: Session,
         #[oai(name = "Idempotency-Key")] once: Once,
+        #[oai(name = "If-Match")] seen: Seen,
         space: Path<Uuid>,
         Json(body): Json<SpaceChange>,
     ) -> Result<Changed, Failure> {
@@ -175,7 +178,7 @@ impl Spaces {
         };
         let done = self
             .0
-            .chat(&once.caller(&self.0, &session).await?, &command)
+            .chat(&seen.by(once.caller(&self.0, &session).await?), &command)
             .await?;
         Ok(Changed::at(done.position))
     }

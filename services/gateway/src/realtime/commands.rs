@@ -168,6 +168,7 @@ impl Session {
             command,
             account: Some(identity.account),
             session: Some(identity.session),
+            seen: None,
         };
         let posted = services
             .post(

@@ -27,6 +27,7 @@ const COMMAND: &str = "veza-command";
 const COMMAND_ID: &str = "veza-command-id";
 const ACTOR: &str = "veza-actor";
 const SESSION: &str = "veza-session";
+const SEEN: &str = "veza-seen";
 
 /// When nobody answers, how soon to ask again, milliseconds.
 const RETRY_AFTER_MS: u64 = 1_000;
@@ -123,6 +124,9 @@ fn headers_of(command: &'static str, caller: &Caller) -> HeaderMap {
     if let Some(session) = caller.session {
         headers.insert(SESSION, session.to_string());
     }
+    if let Some(seen) = caller.seen {
+        headers.insert(SEEN, seen.to_string());
+    }
     telemetry::inject(&mut headers);
     headers
 }
@@ -131,10 +135,12 @@ fn caller_of(headers: &HeaderMap) -> Option<Caller> {
     let text = |name| headers.get(name).map(HeaderValue::as_str);
     let account = text(ACTOR).map(str::parse).transpose().ok()?;
     let session = text(SESSION).map(str::parse).transpose().ok()?;
+    let seen = text(SEEN).map(str::parse).transpose().ok()?;
     Some(Caller {
         command: text(COMMAND_ID)?.parse().ok()?,
         account,
         session,
+        seen,
     })
 }
 

@@ -27,6 +27,9 @@ pub struct Caller {
     pub account: Option<AccountId>,
     /// Its session.
     pub session: Option<SessionId>,
+    /// The sequence at which the caller has seen what it changes: the command is refused when that has
+    /// changed since. `None` to change it whatever happened.
+    pub seen: Option<u64>,
 }
 
 impl Caller {

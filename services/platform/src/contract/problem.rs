@@ -19,6 +19,8 @@ pub enum ProblemKind {
     NotFound,
     /// The state is another than the caller thinks.
     Conflict,
+    /// The caller has said what it saw, and that has changed since.
+    Stale,
     /// Was there, and is gone for good.
     Gone,
     /// Larger than allowed.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 use veza_events::{AccountId, CommandId, Envelope, Event, KeyId, Subject, header};
 
-use super::{Ledger, header_of, millis, read_envelope, read_problem, record_problem};
+use super::{About, Ledger, header_of, millis, read_envelope, read_problem, record_problem};
 use crate::{
     ambient,
     contract::{Caller, Command, Problem, ProblemKind},
@@ -24,11 +24,15 @@ const FRESH: Duration = Duration::from_mins(1);
 /// Ids older than this are refused.
 pub const MAX_AGE: Duration = Duration::from_hours(24);
 /// How often a lost race is decided anew before the caller hears of it.
-const MAX_RACES: u32 = 5;
+pub(super) const MAX_RACES: u32 = 5;
 /// How many records behind a command's time are searched for it.
 const MAX_SEARCH: usize = 20_000;
 /// The server's "this message id is in the batch already or was seen before".
 const DUPLICATE_IN_BATCH: u64 = 10_201;
+/// Most events of one batch.
+const MAX_BATCH: usize = 1_000;
+/// Events behind a repeated command that are read at once to find the rest of its batch.
+const BATCH_RECORDS: usize = 8;
 
 /// One event to be written.
 #[derive(Clone, Debug)]
@@ -45,7 +49,7 @@ pub struct Write {
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// Where its events lie, in order; at a duplicate, where one of them lies.
+    /// Where its events lie, in order; at a duplicate, those from the first of its primary aggregate on.
     pub positions: Vec<Position>,
     /// The command had been done before; nothing was written now.
     pub duplicate: bool,
@@ -60,18 +64,18 @@ impl Written {
 
 impl Ledger {
     /// Does a command at most once: `decide` says what to write, given the number of lost races so far
-    /// (above 0 it must look at the log and not at caches). `primary` is the aggregate in whose tail an
-    /// earlier try of the same command would be found.
+    /// (above 0 it must look at the log and not at caches).
     ///
     /// # Errors
     /// What `decide` refuses; `command.id_version`, `command.id_time`, `command.reused`,
-    /// `command.conflict`; `platform.unavailable` when the log or the keys are away: the outcome is then
-    /// unknown and the same command can be given again.
-    pub async fn execute<C, F, D>(
+    /// `command.conflict`; `request.precondition_failed` when the caller has seen an older state;
+    /// `platform.unavailable` when the log or the keys are away: the outcome is then unknown and the same
+    /// command can be given again.
+    pub async fn execute<'a, C, F, D>(
         &self,
         caller: &Caller,
         command: &C,
-        primary: &Subject,
+        about: impl Into<About<'a>>,
         decide: F,
     ) -> Result<Written, Problem>
     where
@@ -79,10 +83,15 @@ impl Ledger {
         F: Fn(u32) -> D,
         D: Future<Output = Result<Vec<Write>, Problem>>,
     {
-        let made = check_id(caller.command, ambient::now())?;
-        let input = digest_input(command);
-        if ambient::now() - made > FRESH
-            && let Some(written) = self.done_before(caller, &input, primary, made).await?
+        let about = about.into();
+        let once = Once {
+            caller,
+            input: digest_input(command),
+            primary: about.primary,
+            made: check_id(caller.command, ambient::now())?,
+        };
+        if ambient::now() - once.made > FRESH
+            && let Some(written) = self.done_before(&once).await?
         {
             return Ok(written);
         }
@@ -90,14 +99,12 @@ impl Ledger {
             if race > 0 {
                 tokio::time::sleep(jitter(race)).await;
             }
-            let writes = match decide(race).await {
-                Ok(writes) => writes,
+            let writes = match self.decided(caller, about, race, decide(race)).await {
+                Ok(Some(writes)) => writes,
+                Ok(None) => continue,
                 // A refusal may only mean that an earlier try of this very command went through.
                 Err(problem) if is_refusal(problem.kind) => {
-                    return self
-                        .done_before(caller, &input, primary, made)
-                        .await?
-                        .ok_or(problem);
+                    return self.done_before(&once).await?.ok_or(problem);
                 }
                 Err(problem) => return Err(problem),
             };
@@ -107,10 +114,10 @@ impl Ledger {
                     duplicate: false,
                 });
             }
-            let drafts = self.drafts(caller, &input, writes).await?;
+            let drafts = self.drafts(caller, &once.input, writes).await?;
             match self.append(drafts).await {
                 Ok(appended) if appended.iter().any(|one| one.duplicate) => {
-                    return self.confirm_duplicate(&appended, &input).await;
+                    return self.confirm_duplicate(&appended, &once).await;
                 }
                 Ok(appended) => {
                     let positions = appended.into_iter().map(|one| one.position).collect();
@@ -127,7 +134,7 @@ impl Ledger {
                         ..
                     },
                 ) => {
-                    if let Some(written) = self.done_before(caller, &input, primary, made).await? {
+                    if let Some(written) = self.done_before(&once).await? {
                         return Ok(written);
                     }
                 }
@@ -221,11 +228,11 @@ impl Ledger {
     }
 
     /// The server says it knows the message id: it is the same command only if its digest is too.
-    async fn confirm_duplicate(&self, appended: &[Appended], input: &[u8]) -> Result<Written, Problem> {
+    async fn confirm_duplicate(&self, appended: &[Appended], once: &Once<'_>) -> Result<Written, Problem> {
         let position = appended[0].position.clone();
         let record = self.log.get(&position).await.map_err(read_problem)?;
         match record {
-            Some(record) => self.same_command(&record, input).await,
+            Some(record) => self.same_command(record, once).await,
             None => Err(Problem::unavailable(
                 "the log has not shown this command yet",
                 200,
@@ -234,48 +241,77 @@ impl Ledger {
     }
 
     /// Looks for an earlier try of the command in the tail of its primary aggregate.
-    async fn done_before(
-        &self,
-        caller: &Caller,
-        input: &[u8],
-        primary: &Subject,
-        made: OffsetDateTime,
-    ) -> Result<Option<Written>, Problem> {
-        let since = made - MAX_AHEAD;
-        let cause = caller.command.to_string();
+    async fn done_before(&self, once: &Once<'_>) -> Result<Option<Written>, Problem> {
+        let since = once.made - MAX_AHEAD;
         let tail = self
             .log
-            .since(&primary.to_string(), since, MAX_SEARCH)
+            .since(&once.primary.to_string(), since, MAX_SEARCH)
             .await
             .map_err(read_problem)?;
-        let actor = caller.account.map(|account| account.to_string());
-        let found = tail.into_iter().find(|record| {
-            header_of(record, header::CAUSE) == Some(&cause)
-                && header_of(record, header::ACTOR) == actor.as_deref()
-        });
-        match found {
-            Some(record) => self.same_command(&record, input).await.map(Some),
+        match tail.into_iter().find(|record| once.wrote(record)) {
+            Some(record) => self.same_command(record, once).await.map(Some),
             None => Ok(None),
         }
     }
 
-    async fn same_command(&self, record: &Record, input: &[u8]) -> Result<Written, Problem> {
-        let envelope = read_envelope(record).map_err(|error| record_problem(error.into()))?;
+    async fn same_command(&self, record: Record, once: &Once<'_>) -> Result<Written, Problem> {
+        let envelope = read_envelope(&record).map_err(|error| record_problem(error.into()))?;
         let key = match envelope.key {
             Some(key) => self.keys.get(key).await?,
             None => None,
         };
         match (key, envelope.digest) {
-            (Some(key), Some(digest)) if key.digest(input) != digest => Err(Problem::new(
+            (Some(key), Some(digest)) if key.digest(&once.input) != digest => Err(Problem::new(
                 ProblemKind::Invalid,
                 "command.reused",
                 "this command id was used before with another content; use a fresh id",
             )),
             _ => Ok(Written {
-                positions: vec![record.position.clone()],
+                positions: self.all_from(record, once).await?,
                 duplicate: true,
             }),
         }
+    }
+
+    /// Where a command's events lie: one behind the other, since they were stored as one batch. So a repeated
+    /// command is answered with the same last position as the first time.
+    async fn all_from(&self, first: Record, once: &Once<'_>) -> Result<Vec<Position>, Problem> {
+        let mut last = first.position;
+        let mut positions = vec![last.clone()];
+        // A batch has at most as many.
+        while positions.len() <= MAX_BATCH {
+            let page = self.log.page(&last.stream, last.seq, BATCH_RECORDS, None, None);
+            let page = page.await.map_err(read_problem)?;
+            let own = page
+                .records
+                .iter()
+                .take_while(|record| once.wrote(record))
+                .count();
+            positions.extend(page.records[..own].iter().map(|record| record.position.clone()));
+            if own == 0 || own < page.records.len() || page.pending == 0 {
+                break;
+            }
+            last.clone_from(&page.records[own - 1].position);
+        }
+        Ok(positions)
+    }
+}
+
+/// What makes a command one that is done once.
+struct Once<'a> {
+    caller: &'a Caller,
+    /// What its digest is made of.
+    input: Vec<u8>,
+    primary: &'a Subject,
+    made: OffsetDateTime,
+}
+
+impl Once<'_> {
+    /// Whether a record was written by this command.
+    fn wrote(&self, record: &Record) -> bool {
+        let actor = self.caller.account.map(|account| account.to_string());
+        header_of(record, header::CAUSE) == Some(&self.caller.command.to_string())
+            && header_of(record, header::ACTOR) == actor.as_deref()
     }
 }
 

@@ -2,6 +2,7 @@
 //! opened as far as its keys still exist.
 
 mod execute;
+mod seen;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::{
 };
 
 pub use execute::{MAX_AGE, MAX_AHEAD, Write, Written};
+pub use seen::About;
 
 /// One event of the log, opened as far as its keys exist.
 #[derive(Clone, Debug)]

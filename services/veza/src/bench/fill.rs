@@ -88,6 +88,7 @@ async fn message(
         command,
         account: Some(author),
         session: None,
+        seen: None,
     };
     let post = Post {
         space,

@@ -137,6 +137,7 @@ async fn live(
                 command: CommandId::new(ambient::new_uuid()),
                 account: Some(author.into()),
                 session: None,
+                seen: None,
             };
             let post = Post {
                 space: space.into(),

@@ -127,6 +127,7 @@ async fn start_roles(runtime: &Runtime, args: &UpArgs, console: &Console) -> any
         command: CommandId::new(ambient::new_uuid()),
         account: None,
         session: None,
+        seen: None,
     };
     let invited = bus
         .accounts(&caller, &InviteAdministrator {})

@@ -10,5 +10,6 @@ mod grpc;
 mod log;
 mod platform;
 mod search;
+mod seen;
 mod structure;
 mod up;
