@@ -12,4 +12,5 @@ mod platform;
 mod search;
 mod seen;
 mod structure;
+mod tracing;
 mod up;
