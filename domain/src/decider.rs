@@ -38,6 +38,11 @@ pub trait Reject: Display + std::fmt::Debug + Send + Sync + 'static {
     /// What a caller can do about it.
     fn kind(&self) -> RejectionKind;
 
+    /// When the same would be accepted, in milliseconds from now, if it is only a matter of waiting.
+    fn retry_after_ms(&self) -> Option<u64> {
+        None
+    }
+
     /// The field of the request that is at fault, if it is one.
     fn field(&self) -> Option<&'static str> {
         None

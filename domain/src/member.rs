@@ -1,18 +1,19 @@
 //! One account's membership of one space. Every fact carries the whole membership after it, so that the
 //! last one is the state.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use veza_events::{
-    AccountId, Permission, Permissions, RoleId, Timestamp,
+    AccountId, Permission, Permissions, RoleId, Sealed, Timestamp,
     member::{
-        Banned, Joined, Left, MemberEvent, Membership, Muted, Removed, RolesChanged, Standing, Unbanned,
-        Unmuted,
+        Banned, Joined, Left, MemberEvent, Membership, Muted, Removed, RolesChanged, Standing, TimeOutLifted,
+        TimedOut, Unbanned, Unmuted,
     },
 };
 
 use crate::{
     Decider, Reject, RejectionKind,
+    names::{self, NameFault},
     space::{Rank, SpaceRejection, SpaceState},
 };
 
@@ -21,6 +22,21 @@ mod tests;
 
 /// Most roles that one member holds.
 pub const MAX_ROLES_HELD: usize = 50;
+
+/// Longest time-out, in seconds: 28 days.
+pub const MAX_TIME_OUT_S: u32 = 28 * 24 * 60 * 60;
+
+/// A membership as it counts at a moment: a time-out that lasts is silence, one that is over is nothing.
+/// `None` when it counts as it stands.
+pub fn at_present(membership: &Membership, now: Timestamp) -> Option<Membership> {
+    let until = membership.timed_out_until?;
+    let lasts = until > now;
+    Some(Membership {
+        muted: membership.muted || lasts,
+        timed_out_until: lasts.then_some(until),
+        ..membership.clone()
+    })
+}
 
 /// Decides about one membership.
 pub struct Member;
@@ -38,6 +54,8 @@ pub struct MemberContext<'a> {
     pub actor: AccountId,
     /// The membership of who asks.
     pub actor_membership: &'a Membership,
+    /// Why, as typed.
+    pub reason: Option<&'a str>,
 }
 
 /// What can be asked.
@@ -61,6 +79,11 @@ pub enum MemberCommand {
     Mute {
         /// Which of the two.
         muted: bool,
+    },
+    /// Silence somebody for some time.
+    TimeOut {
+        /// How long from now on, in seconds; 0 to let them speak again.
+        seconds: u32,
     },
     /// Keep an account out, whether it is in or not; or lift that.
     Ban {
@@ -87,6 +110,12 @@ pub enum MemberRejection {
     /// Whose space it is stays as it is.
     #[error("the owner cannot leave, and cannot be removed, muted or banned")]
     OwnerStays,
+    /// Longer than a time-out lasts.
+    #[error("a time-out lasts at most {MAX_TIME_OUT_S} seconds")]
+    TimeOut,
+    /// The reason cannot be kept.
+    #[error("the reason {0}")]
+    Reason(NameFault),
     /// More roles than one can hold.
     #[error("a member holds at most {MAX_ROLES_HELD} roles")]
     TooManyRoles,
@@ -100,6 +129,8 @@ impl Reject for MemberRejection {
             Self::AlreadyIn => "member.already_in",
             Self::Banned => "member.banned",
             Self::OwnerStays => "member.owner_stays",
+            Self::TimeOut => "member.time_out_invalid",
+            Self::Reason(_) => "member.reason_invalid",
             Self::TooManyRoles => "member.too_many_roles",
         }
     }
@@ -110,7 +141,17 @@ impl Reject for MemberRejection {
             Self::NotFound => RejectionKind::NotFound,
             Self::AlreadyIn => RejectionKind::Conflict,
             Self::Banned | Self::OwnerStays => RejectionKind::Forbidden,
+            Self::TimeOut | Self::Reason(_) => RejectionKind::Invalid,
             Self::TooManyRoles => RejectionKind::Limit,
+        }
+    }
+
+    fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Space(rejection) => rejection.field(),
+            Self::TimeOut => Some("time_out_s"),
+            Self::Reason(_) => Some("Veza-Reason"),
+            Self::NotFound | Self::AlreadyIn | Self::Banned | Self::OwnerStays | Self::TooManyRoles => None,
         }
     }
 }
@@ -123,6 +164,11 @@ macro_rules! fact {
         let MemberContext { space, account, actor: by, .. } = *$context;
         let space = space.space.ok_or(SpaceRejection::NotFound)?;
         Ok(vec![$event { space, account, by, membership: $after $(, $field)? }.into()])
+    }};
+    // The same with a reason.
+    ($event:ident why, $context:expr, $after:expr) => {{
+        let reason = reason($context)?;
+        fact!($event, $context, $after, reason)
     }};
 }
 
@@ -141,7 +187,7 @@ impl Decider for Member {
             MemberCommand::Remove => {
                 acts_on(state, context, Permission::Remove)?;
                 is_in(state)?;
-                fact!(Removed, context, outside(state, Standing::Out))
+                fact!(Removed why, context, outside(state, Standing::Out))
             }
             MemberCommand::ChangeRoles { roles } => change_roles(state, context, roles),
             MemberCommand::Mute { muted } => {
@@ -153,16 +199,17 @@ impl Decider for Member {
                 };
                 match muted {
                     _ if muted == state.muted => Ok(vec![]),
-                    true => fact!(Muted, context, after),
-                    false => fact!(Unmuted, context, after),
+                    true => fact!(Muted why, context, after),
+                    false => fact!(Unmuted why, context, after),
                 }
             }
+            MemberCommand::TimeOut { seconds } => time_out(state, context, seconds),
             MemberCommand::Ban { banned } => {
                 acts_on(state, context, Permission::Ban)?;
                 match banned {
                     _ if banned == (state.standing == Standing::Banned) => Ok(vec![]),
-                    true => fact!(Banned, context, outside(state, Standing::Banned)),
-                    false => fact!(Unbanned, context, outside(state, Standing::Out)),
+                    true => fact!(Banned why, context, outside(state, Standing::Banned)),
+                    false => fact!(Unbanned why, context, outside(state, Standing::Out)),
                 }
             }
         }
@@ -235,13 +282,40 @@ fn change_roles(state: &Membership, context: &MemberContext<'_>, roles: BTreeSet
         return Ok(vec![]);
     }
     fact!(
-        RolesChanged,
+        RolesChanged why,
         context,
         Membership {
             roles,
             ..state.clone()
         }
     )
+}
+
+fn time_out(state: &Membership, context: &MemberContext<'_>, seconds: u32) -> Decision {
+    acts_on(state, context, Permission::Mute)?;
+    is_in(state)?;
+    if seconds > MAX_TIME_OUT_S {
+        return Err(MemberRejection::TimeOut);
+    }
+    let until = context.now.time() + Duration::from_secs(seconds.into());
+    let lasts = state.timed_out_until.is_some_and(|until| until > context.now);
+    let after = |timed_out_until| Membership {
+        timed_out_until,
+        ..state.clone()
+    };
+    match seconds {
+        0 if !lasts => Ok(vec![]),
+        0 => fact!(TimeOutLifted why, context, after(None)),
+        _ => fact!(TimedOut why, context, after(Some(until.into()))),
+    }
+}
+
+fn reason(context: &MemberContext<'_>) -> Result<Option<Sealed<String>>, MemberRejection> {
+    let reason = context.reason.map(names::reason).transpose();
+    Ok(reason
+        .map_err(MemberRejection::Reason)?
+        .flatten()
+        .map(Sealed::Clear))
 }
 
 /// Whether who asks may do this to the member: by permission, and from a higher rank.
@@ -289,5 +363,6 @@ fn outside(state: &Membership, standing: Standing) -> Membership {
         standing,
         roles: BTreeSet::new(),
         muted: state.muted,
+        timed_out_until: state.timed_out_until,
     }
 }

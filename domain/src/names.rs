@@ -12,6 +12,8 @@ const MAX_EMAIL_LOCAL_BYTES: usize = 64;
 pub const MAX_NAME_CHARS: usize = 100;
 /// Most characters of a room's topic.
 pub const MAX_TOPIC_CHARS: usize = 1_000;
+/// Most characters of the reason for a deed.
+pub const MAX_REASON_CHARS: usize = 500;
 /// Most characters kept of what a device calls itself.
 pub const MAX_DEVICE_CHARS: usize = 100;
 
@@ -115,6 +117,14 @@ pub fn shown(text: &str) -> Result<String, NameFault> {
 /// When it is longer than [`MAX_TOPIC_CHARS`], or has control characters.
 pub fn topic(text: &str) -> Result<String, NameFault> {
     line(text, MAX_TOPIC_CHARS)
+}
+
+/// Why something was done: one line; `None` when nothing is said.
+///
+/// # Errors
+/// When it is longer than [`MAX_REASON_CHARS`], or has control characters.
+pub fn reason(text: &str) -> Result<Option<String>, NameFault> {
+    Ok(Some(line(text, MAX_REASON_CHARS)?).filter(|text| !is_blank(text)))
 }
 
 /// What a device calls itself, made fit to be shown: never refused, since people do not choose it.

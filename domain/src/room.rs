@@ -1,8 +1,10 @@
 //! The timeline of a room. Whether something may be said hangs on the space and on the author alone, so
 //! that nothing of the timeline has to be in memory to add to it.
 
+use std::time::Duration;
+
 use veza_events::{
-    AccountId, MessageId, Permission, RoomId, SpaceId,
+    AccountId, MessageId, Permission, RoomId, SpaceId, Timestamp,
     member::{Membership, Standing},
     room::{MessagePosted, Opened, RoomEvent},
 };
@@ -37,6 +39,10 @@ pub struct RoomContext<'a> {
     pub membership: &'a Membership,
     /// How long a message may be.
     pub limit: BodyLimit,
+    /// The time.
+    pub now: Timestamp,
+    /// When who asks said something last in a room with slow mode; who waits for nobody need not be asked.
+    pub last_words: Option<Timestamp>,
 }
 
 /// What can be asked.
@@ -73,6 +79,20 @@ pub enum RoomRejection {
     /// The author must be silent.
     #[error("you are muted in this space")]
     Muted,
+    /// The author must be silent for some time.
+    #[error("you are timed out in this space until {until}")]
+    TimedOut {
+        /// Until then.
+        until: Timestamp,
+        /// How long that is.
+        wait_ms: u64,
+    },
+    /// The author said something a moment ago.
+    #[error("this room is slow: wait {} s before the next message", wait_ms.div_ceil(1_000))]
+    SlowMode {
+        /// How long.
+        wait_ms: u64,
+    },
     /// No role of the author allows it.
     #[error("this needs the permission to post messages")]
     NotAllowed,
@@ -94,6 +114,8 @@ impl Reject for RoomRejection {
             Self::NotFound => "room.not_found",
             Self::Archived => "room.archived",
             Self::Muted => "room.muted",
+            Self::TimedOut { .. } => "room.timed_out",
+            Self::SlowMode { .. } => "room.slow_mode",
             Self::NotAllowed => "room.not_allowed",
             Self::Empty => "room.message_empty",
             Self::TooLong(_) => "room.message_too_long",
@@ -105,7 +127,8 @@ impl Reject for RoomRejection {
         match self {
             Self::SpaceNotFound | Self::NotFound => RejectionKind::NotFound,
             Self::Archived => RejectionKind::Conflict,
-            Self::Muted | Self::NotAllowed => RejectionKind::Forbidden,
+            Self::Muted | Self::TimedOut { .. } | Self::NotAllowed => RejectionKind::Forbidden,
+            Self::SlowMode { .. } => RejectionKind::Limit,
             Self::Empty | Self::TooLong(_) | Self::Control => RejectionKind::Invalid,
         }
     }
@@ -113,7 +136,27 @@ impl Reject for RoomRejection {
     fn field(&self) -> Option<&'static str> {
         match self {
             Self::Empty | Self::TooLong(_) | Self::Control => Some("body"),
-            Self::SpaceNotFound | Self::NotFound | Self::Archived | Self::Muted | Self::NotAllowed => None,
+            Self::SpaceNotFound
+            | Self::NotFound
+            | Self::Archived
+            | Self::Muted
+            | Self::TimedOut { .. }
+            | Self::SlowMode { .. }
+            | Self::NotAllowed => None,
+        }
+    }
+
+    fn retry_after_ms(&self) -> Option<u64> {
+        match self {
+            Self::TimedOut { wait_ms, .. } | Self::SlowMode { wait_ms } => Some(*wait_ms),
+            Self::SpaceNotFound
+            | Self::NotFound
+            | Self::Archived
+            | Self::Muted
+            | Self::NotAllowed
+            | Self::Empty
+            | Self::TooLong(_)
+            | Self::Control => None,
         }
     }
 }
@@ -141,6 +184,7 @@ impl Decider for Room {
             } => {
                 let space = may_post(context)?;
                 may_be_said(&body, context.limit)?;
+                has_waited(context)?;
                 let body = body.into();
                 Ok(vec![
                     MessagePosted {
@@ -179,9 +223,44 @@ fn may_post(context: &RoomContext<'_>) -> Result<SpaceId, RoomRejection> {
         Some(_) if !allowed.has(Permission::View) => Err(RoomRejection::NotFound),
         Some(_) if space.rooms.get(&room).is_some_and(|room| room.archived) => Err(RoomRejection::Archived),
         Some(id) if allowed.has(Permission::Post) => Ok(id),
+        Some(_) if let Some(until) = membership.timed_out_until.filter(|until| *until > context.now) => {
+            let wait_ms = milliseconds_between(context.now, until);
+            Err(RoomRejection::TimedOut { until, wait_ms })
+        }
         Some(_) if membership.muted => Err(RoomRejection::Muted),
         Some(_) => Err(RoomRejection::NotAllowed),
     }
+}
+
+/// How long an author waits between two messages in a room; `None` for who waits for nobody.
+pub fn slow_mode(
+    space: &SpaceState,
+    room: RoomId,
+    membership: &Membership,
+    author: AccountId,
+) -> Option<Duration> {
+    let seconds = space.rooms.get(&room).map_or(0, |room| room.slow_mode_s);
+    let passes = space
+        .room_permissions(room, membership, author)
+        .has(Permission::ManageMessages);
+    (seconds > 0 && !passes).then(|| Duration::from_secs(seconds.into()))
+}
+
+fn has_waited(context: &RoomContext<'_>) -> Result<(), RoomRejection> {
+    let wait = slow_mode(context.space, context.room, context.membership, context.actor);
+    match wait.zip(context.last_words) {
+        Some((wait, last)) if last.time() + wait > context.now.time() => {
+            let wait_ms = milliseconds_between(context.now, (last.time() + wait).into());
+            Err(RoomRejection::SlowMode { wait_ms })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn milliseconds_between(begin: Timestamp, end: Timestamp) -> u64 {
+    u64::try_from((end.time() - begin.time()).whole_milliseconds())
+        .unwrap_or(0)
+        .max(1)
 }
 
 fn may_be_said(body: &str, limit: BodyLimit) -> Result<(), RoomRejection> {

@@ -38,6 +38,8 @@ pub const MAX_ROLES: usize = 250;
 pub const MAX_REMOVED_ROLES: usize = 5_000;
 /// Most invitations of a space. Those that nobody can use any more make room for new ones.
 pub const MAX_INVITES: usize = 1_000;
+/// Longest wait of slow mode, in seconds: six hours.
+pub const MAX_SLOW_MODE_S: u32 = 6 * 60 * 60;
 /// What the first room of a space is called.
 pub const FIRST_ROOM: &str = "general";
 
@@ -117,6 +119,8 @@ pub enum SpaceCommand {
         name: Option<String>,
         /// As typed; empty for none.
         topic: Option<String>,
+        /// Seconds that one waits between two messages; 0 for none.
+        slow_mode_s: Option<u32>,
         /// Take nothing new from now on, for ever.
         archive: bool,
     },
@@ -207,11 +211,24 @@ impl Decider for Space {
             SpaceCommand::Order(command) => order::decide(state, context, command),
             SpaceCommand::Override(command) => overrides::decide(state, context, command),
             SpaceCommand::ChangeRoom {
+                slow_mode_s: Some(seconds),
+                ..
+            } if seconds > MAX_SLOW_MODE_S => Err(SpaceRejection::SlowMode),
+            SpaceCommand::ChangeRoom {
                 room,
                 name,
                 topic,
+                slow_mode_s,
                 archive,
-            } => change_room(state, room, name.as_deref(), topic.as_deref(), archive),
+            } => {
+                let change = RoomChanged {
+                    room,
+                    name,
+                    topic,
+                    slow_mode_s,
+                };
+                change_room(state, change, archive)
+            }
             SpaceCommand::CreateInvite {
                 invite,
                 digest,
@@ -370,31 +387,24 @@ fn create_room(state: &SpaceState, room: RoomId, name: &str, kind: RoomKind) -> 
     Ok(vec![RoomCreated { room, name, kind }.into()])
 }
 
-fn change_room(
-    state: &SpaceState,
-    room: RoomId,
-    name: Option<&str>,
-    topic: Option<&str>,
-    archive: bool,
-) -> Decision {
+fn change_room(state: &SpaceState, mut change: RoomChanged, archive: bool) -> Decision {
+    let room = change.room;
     let old = state.rooms.get(&room).ok_or(SpaceRejection::RoomNotFound)?;
-    let name = name
-        .map(names::shown)
-        .transpose()
-        .map_err(SpaceRejection::RoomName)?;
-    let topic = topic
-        .map(names::topic)
-        .transpose()
-        .map_err(SpaceRejection::Topic)?;
-    let name = name.filter(|name| *name != old.name);
-    let topic = topic.filter(|topic| *topic != old.topic);
-    let any = name.is_some() || topic.is_some();
+    let name = change.name.as_deref().map(names::shown).transpose();
+    change.name = name
+        .map_err(SpaceRejection::RoomName)?
+        .filter(|name| *name != old.name);
+    let topic = change.topic.as_deref().map(names::topic).transpose();
+    change.topic = topic
+        .map_err(SpaceRejection::Topic)?
+        .filter(|topic| *topic != old.topic);
+    change.slow_mode_s = change.slow_mode_s.filter(|seconds| *seconds != old.slow_mode_s);
+    let any = change.name.is_some() || change.topic.is_some() || change.slow_mode_s.is_some();
     if old.archived && any {
         return Err(SpaceRejection::RoomArchived);
     }
-    let change = any.then(|| RoomChanged { room, name, topic }.into());
     let archived = (archive && !old.archived).then(|| RoomArchived { room }.into());
-    Ok(change.into_iter().chain(archived).collect())
+    Ok(any.then(|| change.into()).into_iter().chain(archived).collect())
 }
 
 fn create_invite(state: &SpaceState, now: Timestamp, invite: InviteCreated) -> Decision {

@@ -6,19 +6,21 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, InviteId, RoleId, SpaceId, catalogue::events};
+use crate::{AccountId, InviteId, RoleId, Sealed, SpaceId, Timestamp, catalogue::events};
 
 events! {
     /// What can happen to a membership.
     pub enum MemberEvent {
         "member.joined.v1" => Joined,
         "member.left.v1" => Left,
-        "member.removed.v1" => Removed,
-        "member.roles_changed.v1" => RolesChanged,
-        "member.muted.v1" => Muted,
-        "member.unmuted.v1" => Unmuted,
-        "member.banned.v1" => Banned,
-        "member.unbanned.v1" => Unbanned,
+        "member.removed.v1" => Removed seals [reason],
+        "member.roles_changed.v1" => RolesChanged seals [reason],
+        "member.muted.v1" => Muted seals [reason],
+        "member.unmuted.v1" => Unmuted seals [reason],
+        "member.timed_out.v1" => TimedOut seals [reason],
+        "member.time_out_lifted.v1" => TimeOutLifted seals [reason],
+        "member.banned.v1" => Banned seals [reason],
+        "member.unbanned.v1" => Unbanned seals [reason],
     }
 }
 
@@ -44,6 +46,9 @@ pub struct Membership {
     pub roles: BTreeSet<RoleId>,
     /// May read but not post.
     pub muted: bool,
+    /// The same, until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timed_out_until: Option<Timestamp>,
 }
 
 /// Declares one membership fact: who, where, by whom, and the membership after it.
@@ -75,6 +80,22 @@ macro_rules! facts {
                 match self { $(Self::$name(event) => (event.space, event.account),)+ }
             }
 
+            /// Why it was done, if that was said and can be read.
+            pub fn reason(&self) -> Option<&str> {
+                let reason = match self {
+                    Self::Joined(_) | Self::Left(_) => None,
+                    Self::Removed(event) => event.reason.as_ref(),
+                    Self::RolesChanged(event) => event.reason.as_ref(),
+                    Self::Muted(event) => event.reason.as_ref(),
+                    Self::Unmuted(event) => event.reason.as_ref(),
+                    Self::TimedOut(event) => event.reason.as_ref(),
+                    Self::TimeOutLifted(event) => event.reason.as_ref(),
+                    Self::Banned(event) => event.reason.as_ref(),
+                    Self::Unbanned(event) => event.reason.as_ref(),
+                };
+                reason.and_then(Sealed::clear).map(String::as_str)
+            }
+
             /// Who did it.
             pub fn by(&self) -> AccountId {
                 match self { $(Self::$name(event) => event.by,)+ }
@@ -92,15 +113,51 @@ facts! {
     /// The account went by itself.
     Left,
     /// The account was shown the door; it may come back by an invitation.
-    Removed,
+    Removed {
+        /// Why, if it was said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Sealed<String>>
+    },
     /// The account holds other roles.
-    RolesChanged,
+    RolesChanged {
+        /// Why, if it was said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Sealed<String>>
+    },
     /// The account may not post.
-    Muted,
+    Muted {
+        /// Why, if it was said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Sealed<String>>
+    },
     /// The account may post again.
-    Unmuted,
+    Unmuted {
+        /// Why, if it was said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Sealed<String>>
+    },
+    /// The account may not post for some time.
+    TimedOut {
+        /// Why, if it was said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Sealed<String>>
+    },
+    /// The account may post again before its time.
+    TimeOutLifted {
+        /// Why, if it was said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Sealed<String>>
+    },
     /// The account must stay out.
-    Banned,
+    Banned {
+        /// Why, if it was said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Sealed<String>>
+    },
     /// The account may come back.
-    Unbanned,
+    Unbanned {
+        /// Why, if it was said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Sealed<String>>
+    },
 }

@@ -99,6 +99,9 @@ pub struct RoomChanged {
     pub name: Option<String>,
     /// The new topic; empty for none.
     pub topic: Option<String>,
+    /// Slow mode: how many seconds one waits between two messages; 0 for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_mode_s: Option<u32>,
 }
 
 /// A room can be read but takes nothing new.

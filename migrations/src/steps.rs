@@ -49,5 +49,6 @@ history! {
 
 history! {
     /// The read models.
-    ReadMigrator: "read_0001_tables", "read_0002_search", "read_0003_overrides"
+    ReadMigrator: "read_0001_tables", "read_0002_search", "read_0003_overrides",
+        "read_0004_moderation"
 }

@@ -72,6 +72,7 @@ impl Case {
             account: *account,
             actor: *actor,
             actor_membership,
+            reason: None,
         }
     }
 }
@@ -254,6 +255,7 @@ fn a_ban_takes_roles_and_holds_against_who_is_out_too() {
         account: MEMBER,
         by: LEADER,
         membership: banned(),
+        reason: None,
     };
     let ban = |banned| MemberCommand::Ban { banned };
     state(joined(&[GUESTS]))
@@ -266,6 +268,7 @@ fn a_ban_takes_roles_and_holds_against_who_is_out_too() {
         account: MEMBER,
         by: LEADER,
         membership: out(),
+        reason: None,
     };
     state(banned()).when(&case.context(), ban(false)).then([lifted]);
     state(joined(&[]))
@@ -299,6 +302,7 @@ fn muting_and_unmuting_happen_once() {
         account: MEMBER,
         by: LEADER,
         membership: muted(),
+        reason: None,
     };
     state(joined(&[])).when(&case.context(), mute(true)).then([fact]);
     state(muted()).when(&case.context(), mute(true)).then_nothing();
@@ -307,6 +311,7 @@ fn muting_and_unmuting_happen_once() {
         account: MEMBER,
         by: LEADER,
         membership: joined(&[]),
+        reason: None,
     };
     state(muted()).when(&case.context(), mute(false)).then([fact]);
 }
@@ -329,6 +334,7 @@ fn roles_are_given_from_above_and_only_with_what_one_has() {
         account: MEMBER,
         by: LEADER,
         membership: joined(&[GUESTS]),
+        reason: None,
     };
     state(joined(&[]))
         .when(&case.context(), roles(&[GUESTS]))
@@ -350,10 +356,92 @@ fn roles_are_given_from_above_and_only_with_what_one_has() {
         account: MEMBER,
         by: LEADER,
         membership: joined(&[]),
+        reason: None,
     };
     state(joined(&[strong]))
         .when(&case.context(), roles(&[]))
         .then([taken]);
+}
+
+#[test]
+fn a_time_out_ends_by_itself_or_is_lifted() {
+    let case = about(MEMBER, LEADER);
+    let time_out = |seconds| MemberCommand::TimeOut { seconds };
+    let until = |minute| Membership {
+        timed_out_until: Some(at(minute)),
+        ..joined(&[])
+    };
+    let fact = |membership| TimedOut {
+        space: SPACE,
+        account: MEMBER,
+        by: LEADER,
+        membership,
+        reason: None,
+    };
+    state(joined(&[]))
+        .when(&case.context(), time_out(120))
+        .then([fact(until(2))]);
+    state(until(1))
+        .when(&case.context(), time_out(120))
+        .then([fact(until(2))]);
+    state(joined(&[]))
+        .when(&case.context(), time_out(0))
+        .then_nothing();
+    state(until(0)).when(&case.context(), time_out(0)).then_nothing();
+    let lifted = TimeOutLifted {
+        space: SPACE,
+        account: MEMBER,
+        by: LEADER,
+        membership: joined(&[]),
+        reason: None,
+    };
+    state(until(1)).when(&case.context(), time_out(0)).then([lifted]);
+    let too_long = time_out(MAX_TIME_OUT_S + 1);
+    state(joined(&[]))
+        .when(&case.context(), too_long)
+        .then_rejected("member.time_out_invalid");
+    state(out())
+        .when(&case.context(), time_out(60))
+        .then_rejected("member.not_found");
+    let from_below = about(LEADER, MEMBER);
+    state(joined(&[LEADERS]))
+        .when(&from_below.context(), time_out(60))
+        .then_rejected("space.not_allowed");
+    let of_owner = about(OWNER, LEADER);
+    state(joined(&[]))
+        .when(&of_owner.context(), time_out(60))
+        .then_rejected("member.owner_stays");
+    let leaves = about(MEMBER, MEMBER);
+    let left = state(until(1))
+        .when(&leaves.context(), MemberCommand::Remove)
+        .0
+        .unwrap();
+    assert_eq!(
+        left[0].membership().timed_out_until,
+        Some(at(1)),
+        "it is not shaken off by leaving"
+    );
+}
+
+#[test]
+fn a_reason_is_kept_if_it_can_be_read() {
+    let case = about(MEMBER, LEADER);
+    let with = |reason| MemberContext {
+        reason: Some(reason),
+        ..case.context()
+    };
+    let mute = || MemberCommand::Mute { muted: true };
+    let said = state(joined(&[])).when(&with(" spam "), mute()).0.unwrap();
+    assert_eq!(said[0].reason(), Some("spam"));
+    let nothing = state(joined(&[])).when(&with("  "), mute()).0.unwrap();
+    assert_eq!(nothing[0].reason(), None);
+    let long = "x".repeat(names::MAX_REASON_CHARS + 1);
+    state(joined(&[]))
+        .when(&with(&long), mute())
+        .then_rejected("member.reason_invalid");
+    state(joined(&[]))
+        .when(&with("a\nb"), mute())
+        .then_rejected("member.reason_invalid");
 }
 
 fn any_command() -> impl Strategy<Value = MemberCommand> {
@@ -363,6 +451,7 @@ fn any_command() -> impl Strategy<Value = MemberCommand> {
         Just(accept()),
         Just(MemberCommand::Remove),
         any::<bool>().prop_map(|muted| MemberCommand::Mute { muted }),
+        (0_u32..90).prop_map(|seconds| MemberCommand::TimeOut { seconds }),
         any::<bool>().prop_map(|banned| MemberCommand::Ban { banned }),
         prop::collection::btree_set(role, 0..3).prop_map(|roles| MemberCommand::ChangeRoles { roles }),
     ]

@@ -1,14 +1,15 @@
 use proptest::prelude::*;
 use uuid::Uuid;
-use veza_events::space::{RoomArchived, SpaceEvent};
+use veza_events::space::{RoomArchived, RoomChanged, SpaceEvent};
 
 use super::*;
 use crate::{
     fold,
+    member::at_present,
     scenario::{Outcome, given},
     space::{
         Preset, Space,
-        tests::{LEADER, LEADERS, MEMBER, OWNER, ROOM, SPACE, history, joined},
+        tests::{LEADER, LEADERS, MEMBER, OWNER, ROOM, SPACE, at, history, joined},
     },
 };
 
@@ -34,6 +35,8 @@ fn say(space: &SpaceState, actor: AccountId, membership: &Membership, body: &str
         actor,
         membership,
         limit: LIMIT,
+        now: at(0),
+        last_words: None,
     };
     given::<Room>([]).when(&context, post(body))
 }
@@ -93,6 +96,8 @@ fn a_room_that_one_may_not_see_is_not_there() {
         actor: OWNER,
         membership: &joined(&[]),
         limit: LIMIT,
+        now: at(0),
+        last_words: None,
     };
     given::<Room>([])
         .when(&elsewhere, post("hi"))
@@ -128,6 +133,8 @@ fn a_timeline_begins_without_being_asked_who() {
         actor: OWNER,
         membership: &Membership::default(),
         limit: LIMIT,
+        now: at(0),
+        last_words: None,
     };
     given::<Room>([])
         .when(&context, RoomCommand::Open { space: SPACE })
@@ -146,4 +153,75 @@ proptest! {
             prop_assert!(body.chars().count() <= LIMIT.chars && body.len() <= LIMIT.bytes);
         }
     }
+}
+
+fn slow(seconds: u32) -> SpaceState {
+    let change = RoomChanged {
+        room: ROOM,
+        name: None,
+        topic: None,
+        slow_mode_s: Some(seconds),
+    };
+    let history: Vec<_> = history(Preset::Team).into_iter().chain([change.into()]).collect();
+    fold::<Space>(&history)
+}
+
+#[test]
+fn in_a_slow_room_one_waits_unless_one_manages_it() {
+    let say = |space: &SpaceState, membership: &Membership, actor, last_words| {
+        let context = RoomContext {
+            room: ROOM,
+            space,
+            actor,
+            membership,
+            limit: LIMIT,
+            now: at(1),
+            last_words,
+        };
+        given::<Room>([]).when(&context, post("hi"))
+    };
+    let (slow, fast) = (slow(90), slow(0));
+    say(&slow, &joined(&[]), MEMBER, None).then([posted(MEMBER, "hi")]);
+    let refused = say(&slow, &joined(&[]), MEMBER, Some(at(0))).0.unwrap_err();
+    assert_eq!(
+        (refused.code(), refused.retry_after_ms()),
+        ("room.slow_mode", Some(30_000))
+    );
+    say(&fast, &joined(&[]), MEMBER, Some(at(0))).then([posted(MEMBER, "hi")]);
+    say(&slow, &joined(&[]), OWNER, Some(at(0))).then([posted(OWNER, "hi")]);
+    assert_eq!(
+        slow_mode(&slow, ROOM, &joined(&[]), MEMBER),
+        Some(Duration::from_secs(90))
+    );
+    assert_eq!(slow_mode(&slow, ROOM, &joined(&[]), OWNER), None);
+    assert_eq!(slow_mode(&fast, ROOM, &joined(&[]), MEMBER), None);
+}
+
+#[test]
+fn a_time_out_silences_until_it_is_over_by_itself() {
+    let space = fold::<Space>(&history(Preset::Team));
+    let silenced = Membership {
+        timed_out_until: Some(at(2)),
+        ..joined(&[])
+    };
+    let say = |minute| {
+        let membership = at_present(&silenced, at(minute)).unwrap();
+        let context = RoomContext {
+            room: ROOM,
+            space: &space,
+            actor: MEMBER,
+            membership: &membership,
+            limit: LIMIT,
+            now: at(minute),
+            last_words: None,
+        };
+        given::<Room>([]).when(&context, post("hi"))
+    };
+    let refused = say(1).0.unwrap_err();
+    assert_eq!(
+        (refused.code(), refused.retry_after_ms()),
+        ("room.timed_out", Some(60_000))
+    );
+    say(2).then([posted(MEMBER, "hi")]);
+    assert_eq!(at_present(&joined(&[]), at(1)), None, "nothing to work out");
 }

@@ -34,6 +34,9 @@ pub enum SpaceRejection {
     /// The topic cannot be one.
     #[error("the topic {0}")]
     Topic(NameFault),
+    /// Longer than anybody would wait.
+    #[error("slow mode waits at most {max} seconds", max = super::MAX_SLOW_MODE_S)]
+    SlowMode,
     /// As many rooms as a space can have.
     #[error("the space has as many rooms as it can have ({max})", max = super::MAX_ROOMS)]
     TooManyRooms,
@@ -120,6 +123,7 @@ impl Reject for SpaceRejection {
             Self::RoomArchived => "room.archived",
             Self::RoomName(_) => "room.name_invalid",
             Self::Topic(_) => "room.topic_invalid",
+            Self::SlowMode => "room.slow_mode_invalid",
             Self::TooManyRooms => "space.too_many_rooms",
             Self::CategoryNotFound => "category.not_found",
             Self::CategoryExists => "category.exists",
@@ -169,6 +173,7 @@ impl Reject for SpaceRejection {
             | Self::Topic(_)
             | Self::RoleName(_)
             | Self::CategoryName(_)
+            | Self::SlowMode
             | Self::OverrideContradicts
             | Self::OverrideSpaceWide
             | Self::InviteUses
@@ -187,6 +192,7 @@ impl Reject for SpaceRejection {
             Self::Name(_) | Self::RoomName(_) | Self::RoleName(_) | Self::CategoryName(_) => Some("name"),
             Self::OverrideContradicts => Some("deny"),
             Self::Topic(_) => Some("topic"),
+            Self::SlowMode => Some("slow_mode_s"),
             Self::InviteUses => Some("max_uses"),
             Self::InviteTime => Some("expires_at"),
             _ => None,

@@ -56,6 +56,8 @@ pub struct Room {
     pub category: Option<CategoryId>,
     /// Lower ones stand first.
     pub position: u16,
+    /// How many seconds one waits between two messages; 0 for none.
+    pub slow_mode_s: u32,
     /// What differs in it; while there is nothing, what differs in its category.
     pub overrides: Overrides,
 }
@@ -69,6 +71,7 @@ impl From<&RoomCreated> for Room {
             archived: false,
             category: None,
             position: 0,
+            slow_mode_s: 0,
             overrides: Overrides::new(),
         }
     }
@@ -186,6 +189,7 @@ impl SpaceState {
                 edit(&mut self.rooms, &event.room, |room| {
                     set(&mut room.name, event.name.as_ref());
                     set(&mut room.topic, event.topic.as_ref());
+                    room.slow_mode_s = event.slow_mode_s.unwrap_or(room.slow_mode_s);
                 });
             }
             SpaceEvent::RoomArchived(event) => {

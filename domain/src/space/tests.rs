@@ -27,7 +27,7 @@ pub(crate) fn joined(roles: &[RoleId]) -> Membership {
     Membership {
         standing: Standing::Joined,
         roles: roles.iter().copied().collect(),
-        muted: false,
+        ..Membership::default()
     }
 }
 
@@ -132,6 +132,7 @@ pub(super) fn change_room(name: Option<&str>, topic: Option<&str>, archive: bool
         room: ROOM,
         name: name.map(Into::into),
         topic: topic.map(Into::into),
+        slow_mode_s: None,
         archive,
     }
 }
@@ -257,6 +258,7 @@ fn rooms_are_made_changed_and_closed_for_ever() {
                 room: ROOM,
                 name: Some("all".into()),
                 topic: Some("of us".into()),
+                slow_mode_s: None,
             }),
             RoomArchived { room: ROOM }.into(),
         ]);

@@ -19,6 +19,7 @@ mod cache;
 mod commands;
 mod feed;
 mod metrics;
+mod slow;
 mod sources;
 mod turns;
 mod worker;

@@ -2,9 +2,10 @@
 
 use std::{future::Future, sync::Arc};
 
-use veza_domain::{room::BodyLimit, space::SpaceState};
+use veza_domain::{member::at_present, room::BodyLimit, space::SpaceState};
 use veza_events::{AccountId, Event, RoomId, Shards, SpaceId, Subject, member::Membership};
 use veza_platform::{
+    ambient,
     contract::{Caller, Command, Problem, ProblemKind, chat::InSpace},
     event_log::{Expect, Position, StreamName},
     ledger::{About, Ledger, Write, Written},
@@ -14,6 +15,7 @@ use veza_platform::{
 use crate::{
     cache::{Cache, Reading},
     metrics::{self, CacheMetrics},
+    slow::LastWords,
     sources::{Members, Spaces},
     turns::Turns,
 };
@@ -30,6 +32,7 @@ pub(crate) struct Worker {
     pub(crate) turns: Turns<Queue>,
     pub(crate) shards: Shards,
     pub(crate) limit: BodyLimit,
+    pub(crate) last_words: LastWords,
 }
 
 /// What is done one after the other.
@@ -56,15 +59,27 @@ pub(crate) struct View {
     pub(crate) space: Reading<Spaces>,
     pub(crate) actor: Reading<Members>,
     pub(crate) target: Reading<Members>,
+    /// The membership of who asks as it counts now, where that is not as it stands.
+    present: Option<Membership>,
 }
 
 impl View {
+    fn new(space: Reading<Spaces>, actor: Reading<Members>, target: Reading<Members>) -> Self {
+        let present = at_present(&actor.state, ambient::now().into());
+        Self {
+            space,
+            actor,
+            target,
+            present,
+        }
+    }
+
     pub(crate) fn structure(&self) -> &SpaceState {
         &self.space.state
     }
 
     pub(crate) fn membership(&self) -> &Membership {
-        &self.actor.state
+        self.present.as_ref().unwrap_or(&self.actor.state)
     }
 }
 
@@ -74,6 +89,7 @@ impl Worker {
         let shards = Shards::new(u16::try_from(rt.config.nats.shards).unwrap_or(u16::MAX));
         let lookups = CacheMetrics::register(&rt.metrics);
         let log = ledger.log().clone();
+        let last_words = LastWords::new(log.clone(), config.cached_slow_rooms);
         let spaces = Spaces {
             log: log.clone(),
             shards,
@@ -97,6 +113,7 @@ impl Worker {
             spaces,
             members,
             turns: Turns::default(),
+            last_words,
             shards,
             limit: BodyLimit {
                 chars: config.max_message_chars,
@@ -218,10 +235,10 @@ where
     if parties.actor == parties.target {
         let (space, actor) = futures::try_join!(space, member(parties.actor))?;
         let target = Arc::clone(&actor);
-        return Ok(View { space, actor, target });
+        return Ok(View::new(space, actor, target));
     }
     let (space, actor, target) = futures::try_join!(space, member(parties.actor), member(parties.target))?;
-    Ok(View { space, actor, target })
+    Ok(View::new(space, actor, target))
 }
 
 /// Whether other facts could have led to another answer.

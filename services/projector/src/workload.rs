@@ -270,6 +270,7 @@ impl Community {
                     account,
                     by: owner,
                     membership,
+                    reason: None,
                 },
             ));
         }

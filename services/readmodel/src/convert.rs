@@ -82,6 +82,7 @@ impl TryFrom<(room::Model, i64)> for Room {
             head: head.cast_unsigned(),
             category: row.category.map(Into::into),
             position: number(row.position, "position")?,
+            slow_mode_s: number(row.slow_mode_s, "slow_mode_s")?,
         })
     }
 }
@@ -128,6 +129,7 @@ impl TryFrom<(member::Model, (Option<String>, Option<String>))> for Member {
             standing: named(&row.standing)?,
             roles: row.roles.into_iter().map(Into::into).collect(),
             muted: row.muted,
+            timed_out_until: row.timed_out_until.map(Into::into),
             joined_at: row.since.into(),
             handle,
             display_name,

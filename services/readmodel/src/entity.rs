@@ -81,6 +81,7 @@ table!(
         seq: i64,
         category: Option<Uuid>,
         position: i32,
+        slow_mode_s: i32,
     }
 );
 
@@ -112,6 +113,7 @@ table!(
         muted: bool,
         since: OffsetDateTime,
         seq: i64,
+        timed_out_until: Option<OffsetDateTime>,
     }
 );
 

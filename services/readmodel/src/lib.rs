@@ -4,6 +4,7 @@
 //! from the log. Tables and caches are written by the projector alone; readers only put into a cache what
 //! they found in a table.
 
+mod audit;
 mod breaker;
 mod convert;
 mod error;
@@ -21,6 +22,7 @@ pub mod entity;
 pub mod notice;
 pub mod rows;
 
+pub use audit::AuditFilter;
 pub use error::ReadError;
 pub use metrics::ReadMetrics;
 pub use options::{CacheOptions, PostgresOptions, ReadOptions};

@@ -6,7 +6,7 @@ use sea_orm::{
     Value,
 };
 use time::OffsetDateTime;
-use veza_events::{AccountId, RoomId, SessionId, SpaceId};
+use veza_events::{AccountId, RoleId, RoomId, SessionId, SpaceId};
 
 use crate::PROJECTION;
 use crate::cache::CachedName;
@@ -14,8 +14,8 @@ use crate::entity::{
     account, category, invite, member, permission_override, projection, role, room, session, space, timeline,
 };
 use crate::rows::{
-    Account, Category, Invite, JoinedSpace, Member, Message, Override, PrivateAccount, Range, Role, Room,
-    Session, Space,
+    Account, Category, Invite, JoinedSpace, Member, MemberFilter, Message, Override, PrivateAccount, Range,
+    Role, Room, Session, Space,
 };
 
 pub(crate) async fn ping(db: DatabaseConnection) -> Result<(), DbErr> {
@@ -170,14 +170,43 @@ pub(crate) async fn member(
 pub(crate) async fn members(
     db: &DatabaseConnection,
     space: SpaceId,
+    filter: &MemberFilter,
     after: Option<Uuid>,
     limit: usize,
 ) -> Result<Vec<Member>, DbErr> {
+    // One shape of statement for each question, so that each is planned for what it asks.
+    let name = filter.name.as_deref().map(like);
+    let named = match name {
+        Some(_) => "(lower(a.handle) LIKE lower($4) OR lower(a.display_name) LIKE lower($4))",
+        None => "$4::text IS NULL",
+    };
     let sql = format!(
         "{MEMBER} WHERE m.space = $1 AND m.standing = 'joined' AND ($2::uuid IS NULL OR m.account > $2)
+        AND ($5::uuid IS NULL OR m.roles @> ARRAY[$5]) AND {named}
         ORDER BY m.account LIMIT $3"
     );
-    members_of(db, &sql, [space.uuid().into(), after.into(), rows(limit)]).await
+    let role = filter.role.map(RoleId::uuid);
+    let values = [
+        space.uuid().into(),
+        after.into(),
+        rows(limit),
+        name.into(),
+        role.into(),
+    ];
+    members_of(db, &sql, values).await
+}
+
+/// A pattern for whatever has `part` in it.
+fn like(part: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in part.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
 }
 
 async fn members_of<const N: usize>(

@@ -10,8 +10,8 @@ use crate::cache::CacheReader;
 use crate::positions::Positions;
 use crate::postgres::Postgres;
 use crate::rows::{
-    Account, Category, Invite, JoinedSpace, List, Member, Override, PageOf, PrivateAccount, Range, Role,
-    Room, Session, Space, Timeline,
+    Account, Category, Invite, JoinedSpace, List, Member, MemberFilter, Override, PageOf, PrivateAccount,
+    Range, Role, Room, Session, Space, Timeline,
 };
 use crate::search::{self, Hit, SearchWords};
 use crate::{ReadError, ReadMetrics, ReadOptions, queries, timelines};
@@ -168,12 +168,17 @@ impl ReadModel {
     }
 
     /// Who is in a space, with names; banned accounts are not listed.
-    pub async fn members(&self, space: SpaceId, page: &PageOf) -> Result<List<Member>, ReadError> {
+    pub async fn members(
+        &self,
+        space: SpaceId,
+        filter: &MemberFilter,
+        page: &PageOf,
+    ) -> Result<List<Member>, ReadError> {
         let (after, limit) = page.bounds()?;
         let rows = self
             .0
             .postgres
-            .ask(async |db| queries::members(&db, space, after, limit + 1).await)
+            .ask(async |db| queries::members(&db, space, filter, after, limit + 1).await)
             .await?;
         Ok(List::cut(rows, limit, |member| member.account.uuid()))
     }

@@ -120,6 +120,8 @@ pub struct Room {
     pub category: Option<CategoryId>,
     /// Lower ones stand first.
     pub position: u16,
+    /// Seconds that one waits between two messages; 0 for none.
+    pub slow_mode_s: u32,
 }
 
 /// A group of rooms.
@@ -159,6 +161,8 @@ pub struct Member {
     pub roles: Vec<RoleId>,
     /// Whether it may only read.
     pub muted: bool,
+    /// The same, until then.
+    pub timed_out_until: Option<Timestamp>,
     /// Since when the account is in; for a ban, since when it is banned.
     pub joined_at: Timestamp,
     /// The name others call it by.
@@ -167,6 +171,58 @@ pub struct Member {
     pub display_name: Option<String>,
     /// Last change of the membership.
     pub seq: u64,
+}
+
+/// To what something was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditTarget {
+    /// The space itself.
+    Space,
+    /// An account.
+    Account,
+    /// A role.
+    Role,
+    /// A room.
+    Room,
+    /// A category.
+    Category,
+    /// An invitation.
+    Invite,
+}
+
+/// One deed in a space.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deed {
+    /// Its sequence.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// Who did it.
+    pub actor: Option<AccountId>,
+    /// The handle of who did it.
+    pub actor_handle: Option<String>,
+    /// What was done: the wire name of the event without its version.
+    pub action: String,
+    /// To what.
+    pub target_kind: AuditTarget,
+    /// To which one.
+    pub target: uuid::Uuid,
+    /// The handle of whom it was done to.
+    pub target_handle: Option<String>,
+    /// Why; absent once the data key of who did it is gone.
+    pub reason: Option<String>,
+    /// What the event says about it.
+    pub detail: serde_json::Value,
+}
+
+/// Which members are asked for; absent fields leave nobody out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemberFilter {
+    /// A part of the handle or the name shown, whatever its case.
+    pub name: Option<String>,
+    /// Holders of this role.
+    pub role: Option<RoleId>,
 }
 
 /// An invitation that has not been revoked; it may be used up or over.

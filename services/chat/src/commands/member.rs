@@ -66,18 +66,27 @@ pub(super) async fn change(
         ref roles,
         muted,
         banned,
+        time_out_s,
+        ref reason,
         ..
     } = command;
     let roles = roles.clone().map(|roles| MemberCommand::ChangeRoles { roles });
     let muted = muted.map(|muted| MemberCommand::Mute { muted });
     let banned = banned.map(|banned| MemberCommand::Ban { banned });
+    let time_out = time_out_s.map(|seconds| MemberCommand::TimeOut { seconds });
     // A ban comes last: after it there are no roles to change.
-    let commands: Vec<_> = roles.into_iter().chain(muted).chain(banned).collect();
+    let commands: Vec<_> = roles
+        .into_iter()
+        .chain(muted)
+        .chain(time_out)
+        .chain(banned)
+        .collect();
     if commands.is_empty() {
-        let detail = "say what to change: roles, muted or banned";
+        let detail = "say what to change: roles, muted, time_out_s or banned";
         return Err(Problem::new(ProblemKind::Invalid, "member.no_change", detail));
     }
-    membership(&worker, &caller, &command, account, &commands).await
+    let about = (account, reason.as_deref());
+    membership(&worker, &caller, &command, about, &commands).await
 }
 
 pub(super) async fn remove(
@@ -85,28 +94,25 @@ pub(super) async fn remove(
     caller: Caller,
     command: RemoveMember,
 ) -> Result<Changed, Problem> {
-    membership(
-        &worker,
-        &caller,
-        &command,
-        command.account,
-        &[MemberCommand::Remove],
-    )
-    .await
+    let about = (command.account, command.reason.as_deref());
+    membership(&worker, &caller, &command, about, &[MemberCommand::Remove]).await
 }
 
-/// Changes one membership by its own sequence: no two changes of it ever miss each other.
+/// Changes one membership, for a reason, by its own sequence: no two changes of it ever miss each other.
 async fn membership<C: Command + InSpace>(
     worker: &Worker,
     caller: &Caller,
     command: &C,
-    account: AccountId,
+    (account, reason): (AccountId, Option<&str>),
     commands: &[MemberCommand],
 ) -> Result<Changed, Problem> {
     let (actor, space) = (caller.account()?, command.space());
     let primary = worker.member_subject(space, account);
     let decide = |view: &View| -> Result<Vec<Write>, Problem> {
-        let context = about(view, actor, account);
+        let context = MemberContext {
+            reason,
+            ..about(view, actor, account)
+        };
         let facts = decide_all::<Member>(&view.target.state, &context, commands.iter().cloned())?;
         Ok(writes(&primary, Expect::Last(view.target.seq), facts))
     };
@@ -127,5 +133,6 @@ fn about(view: &View, actor: AccountId, account: AccountId) -> MemberContext<'_>
         account,
         actor,
         actor_membership: view.membership(),
+        reason: None,
     }
 }

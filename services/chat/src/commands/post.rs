@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use veza_domain::{
     Decider,
-    room::{Room, RoomCommand, RoomContext},
+    room::{Room, RoomCommand, RoomContext, slow_mode},
 };
-use veza_events::MessageId;
+use veza_events::{MessageId, RoomId, Timestamp};
 use veza_platform::{
     contract::{
         Caller, Problem,
@@ -15,6 +15,7 @@ use veza_platform::{
     event_log::Expect,
 };
 
+use super::now;
 use crate::worker::{Parties, Queue, Worker, writes};
 
 /// The append is fenced by the author's membership: the log refuses it if that has changed since.
@@ -36,6 +37,7 @@ pub(super) async fn post(worker: Arc<Worker>, caller: Caller, command: Post) -> 
     };
 
     let _turn = worker.turns.take(Queue::Member(space, author)).await;
+    let last_words = last_words(&worker, parties, room).await?;
     let decide = |view: &crate::worker::View| {
         let context = RoomContext {
             room,
@@ -43,6 +45,8 @@ pub(super) async fn post(worker: Arc<Worker>, caller: Caller, command: Post) -> 
             actor: author,
             membership: view.membership(),
             limit: worker.limit,
+            now: now(),
+            last_words,
         };
         let say = RoomCommand::Post {
             message,
@@ -67,4 +71,16 @@ pub(super) async fn post(worker: Arc<Worker>, caller: Caller, command: Post) -> 
         position: position.ok_or_else(|| Problem::internal(&"a message was neither refused nor stored"))?,
         duplicate: written.duplicate,
     })
+}
+
+/// When the author said something last, if the room makes it wait.
+async fn last_words(worker: &Worker, parties: Parties, room: RoomId) -> Result<Option<Timestamp>, Problem> {
+    let (view, author) = (worker.view(parties).await?, parties.actor);
+    match slow_mode(view.structure(), room, view.membership(), author) {
+        None => Ok(None),
+        Some(wait) => {
+            let timeline = worker.room_subject(parties.space, room);
+            worker.last_words.of(&timeline, room, author, wait, now()).await
+        }
+    }
 }

@@ -91,6 +91,7 @@ fn owner_in(
         account: owner,
         actor: owner,
         actor_membership: &nobody,
+        reason: None,
     };
     let joined = Member::decide(&nobody, &context, MemberCommand::Found)?;
     Ok(writes(
@@ -108,6 +109,8 @@ fn opened(worker: &Worker, space: SpaceId, room: RoomId, actor: AccountId) -> Re
         actor,
         membership: &nobody,
         limit: worker.limit,
+        now: now(),
+        last_words: None,
     };
     let opened = Room::decide(&(), &context, RoomCommand::Open { space })?;
     Ok(writes(&worker.room_subject(space, room), Expect::Last(0), opened))
@@ -159,6 +162,7 @@ pub(super) async fn change_room(
         room,
         ref name,
         ref topic,
+        slow_mode_s,
         archive,
         ..
     } = command;
@@ -166,6 +170,7 @@ pub(super) async fn change_room(
         room,
         name: name.clone(),
         topic: topic.clone(),
+        slow_mode_s,
         archive,
     };
     changed(&worker, &caller, &command, &change).await

@@ -38,6 +38,8 @@ async fn write_elsewhere(site: &Site, by: Person, subject: Subject, event: Event
         panic!("no structure")
     };
     let command = ChangeMember {
+        time_out_s: None,
+        reason: None,
         space,
         account: by.0,
         roles: None,
@@ -62,6 +64,7 @@ fn muted(home: Home, of: Person, by: Person) -> Event {
         account: of.0,
         by: by.0,
         membership,
+        reason: None,
     };
     Event::Member(MemberEvent::from(muted))
 }
@@ -200,6 +203,8 @@ async fn there_is_nothing_to_do_only_if_the_log_says_so() {
     for _ in 0..20 {
         write_elsewhere(&site, ada, membership.clone(), muted(home, ben, ada)).await;
         let unmute = ChangeMember {
+            time_out_s: None,
+            reason: None,
             space: home.space,
             account: ben.0,
             roles: None,

@@ -4,6 +4,8 @@
 
 mod cluster;
 mod following;
+mod interleaving;
+mod moderating;
 mod outage;
 mod people;
 mod racing;

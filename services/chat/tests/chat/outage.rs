@@ -73,6 +73,8 @@ async fn a_killed_log_comes_back_and_nothing_acked_is_lost_or_doubled() {
     }
     // What was changed after the outage is followed again.
     let mute = ChangeMember {
+        time_out_s: None,
+        reason: None,
         space: home.space,
         account: ben.0,
         roles: None,
@@ -123,6 +125,8 @@ async fn people_talk_on_while_postgres_is_away() {
         ben.say(&site, home, &format!("answer {n}")).await.unwrap();
     }
     let mute = ChangeMember {
+        time_out_s: None,
+        reason: None,
         space: home.space,
         account: ben.0,
         roles: None,

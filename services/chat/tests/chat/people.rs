@@ -16,6 +16,8 @@ use super::site::{Home, Person, Site, code, post};
 
 fn change(home: Home, of: Person) -> ChangeMember {
     ChangeMember {
+        time_out_s: None,
+        reason: None,
         space: home.space,
         account: of.0,
         roles: None,
@@ -119,6 +121,8 @@ async fn silence_holds_at_once() {
     let (ada, ben) = (site.person().await, site.person().await);
     let home = site.home(Preset::Open, ada, &[ben]).await;
     let mute = |muted| ChangeMember {
+        time_out_s: None,
+        reason: None,
         muted: Some(muted),
         ..change(home, ben)
     };
@@ -142,6 +146,7 @@ async fn removal_and_bans_hold_at_once() {
     let home = site.home(Preset::Open, ada, &[ben]).await;
     let invite = ada.invite(&site, home, None).await.unwrap();
     let remove = |of: Person| RemoveMember {
+        reason: None,
         space: home.space,
         account: of.0,
     };
@@ -154,6 +159,8 @@ async fn removal_and_bans_hold_at_once() {
     ada.ask(
         &site,
         &ChangeMember {
+            time_out_s: None,
+            reason: None,
             banned: Some(true),
             ..change(home, ben)
         },
@@ -185,6 +192,8 @@ async fn leaders_are_made_and_act_within_their_rank() {
     };
     ada.ask(&site, &define).await.unwrap();
     let promote = ChangeMember {
+        time_out_s: None,
+        reason: None,
         roles: Some([role].into()),
         ..change(home, ben)
     };
@@ -194,6 +203,8 @@ async fn leaders_are_made_and_act_within_their_rank() {
     ben.ask(
         &site,
         &ChangeMember {
+            time_out_s: None,
+            reason: None,
             muted: Some(true),
             ..change(home, cem)
         },
@@ -204,6 +215,8 @@ async fn leaders_are_made_and_act_within_their_rank() {
         .ask(
             &site,
             &ChangeMember {
+                time_out_s: None,
+                reason: None,
                 banned: Some(true),
                 ..change(home, cem)
             },
@@ -240,6 +253,7 @@ async fn rooms_come_and_close_and_invitations_end() {
     let talk = Home { room, ..home };
     ada.say(&site, talk, "first").await.unwrap();
     let archive = ChangeRoom {
+        slow_mode_s: None,
         space: home.space,
         room,
         name: None,

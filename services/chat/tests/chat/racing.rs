@@ -54,6 +54,8 @@ async fn chatter(site: &Site, home: Home, author: Person) -> usize {
 
 async fn moderate(site: &Site, home: Home, ada: Person, of: Person, code: &str) {
     let change = |muted, banned| ChangeMember {
+        time_out_s: None,
+        reason: None,
         space: home.space,
         account: of.0,
         roles: None,

@@ -35,6 +35,7 @@ fn topic(home: Home, topic: &str) -> ChangeRoom {
         room: home.room,
         name: None,
         topic: Some(topic.into()),
+        slow_mode_s: None,
         archive: false,
     }
 }
@@ -118,6 +119,8 @@ async fn other_parts_of_a_space_may_change_meanwhile() {
         roles: None,
         muted: Some(muted),
         banned: None,
+        time_out_s: None,
+        reason: None,
     };
     let muted = ada.ask(&site, &mute(true)).await.unwrap().position.seq;
     let heard = ada.ask_seen(&site, muted, &mute(false)).await.unwrap();

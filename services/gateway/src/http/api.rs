@@ -8,6 +8,7 @@ use poem_openapi::registry::{MetaApi, Registry};
 use poem_openapi::{LicenseObject, OpenApi, OpenApiService};
 
 use super::accounts::Accounts;
+use super::audit::Audit;
 use super::categories::Categories;
 use super::invites::Invites;
 use super::members::Members;
@@ -31,6 +32,7 @@ type Operations = (
     Rooms,
     Categories,
     OverridesOf,
+    Audit,
     Messages,
     Search,
     TicketDesk,
@@ -86,6 +88,7 @@ fn operations(gateway: &Arc<Gateway>) -> Operations {
         Rooms(gateway()),
         Categories(gateway()),
         OverridesOf(gateway()),
+        Audit(gateway()),
         Messages(gateway()),
         Search(gateway()),
         TicketDesk(gateway()),

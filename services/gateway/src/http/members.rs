@@ -15,6 +15,7 @@ use super::body::Json;
 use super::fresh::Fresh;
 use super::page::{self, Items};
 use super::problem::Failure;
+use super::reason::Reason;
 use super::reply::{Changed, Found};
 use super::seen::Seen;
 use super::session::{Once, Session};
@@ -48,6 +49,8 @@ struct MemberChange {
     muted: Option<bool>,
     /// Must stay out; `false` lifts a ban.
     banned: Option<bool>,
+    /// May only read for so many seconds from now on, at most 28 days; 0 lifts that.
+    time_out_s: Option<u32>,
 }
 
 /// A membership.
@@ -62,6 +65,8 @@ struct Member {
     roles: Vec<Uuid>,
     /// Whether it may only read.
     muted: bool,
+    /// Until when it may only read, also when that is over.
+    timed_out_until: Option<OffsetDateTime>,
     /// Since when.
     joined_at: OffsetDateTime,
     /// The name others call it by; absent for an erased account.
@@ -79,6 +84,7 @@ impl From<rows::Member> for Member {
             standing: row.standing.into(),
             roles: row.roles.into_iter().map(veza_events::RoleId::uuid).collect(),
             muted: row.muted,
+            timed_out_until: row.timed_out_until.map(veza_events::Timestamp::time),
             joined_at: row.joined_at.time(),
             handle: row.handle,
             display_name: row.display_name,
@@ -95,33 +101,50 @@ impl Members {
         method = "get",
         operation_id = "list_members"
     )]
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the request")]
     async fn list(
         &self,
         session: Session,
         #[oai(name = "Veza-Min-Seq")] _fresh: Fresh,
         space: Path<Uuid>,
+        /// Only those with this in their handle or shown name, whatever its case.
+        #[oai(validator(min_length = 1, max_length = 100))]
+        q: Query<Option<String>>,
+        /// Only holders of this role.
+        role: Query<Option<Uuid>>,
         cursor: Query<Option<String>>,
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u16>>,
     ) -> Result<Found<Items<Member>>, Failure> {
         let space = (*space).into();
         self.0.access.joined(session.account(), space).await?;
         let page = page::part(cursor.0, limit.0);
-        let list = self.0.read.members(space, &page).await.map_err(of_read_model)?;
+        let filter = rows::MemberFilter {
+            name: q.0,
+            role: role.0.map(Into::into),
+        };
+        let list = self
+            .0
+            .read
+            .members(space, &filter, &page)
+            .await
+            .map_err(of_read_model)?;
         Ok(Found::new(Items::part(list, Member::from)))
     }
 
-    /// Change a membership: roles, mute, ban.
+    /// Change a membership: roles, mute, time-out, ban.
     #[oai(
         path = "/v1/spaces/:space/members/:account",
         method = "put",
         operation_id = "change_member"
     )]
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the request")]
     async fn change(
         &self,
         session: Session,
         #[oai(name = "Idempotency-Key")] once: Once,
         #[oai(name = "If-Match")] seen: Seen,
         space: Path<Uuid>,
+        #[oai(name = "Veza-Reason")] reason: Reason,
         account: Path<Uuid>,
         Json(body): Json<MemberChange>,
     ) -> Result<Changed, Failure> {
@@ -134,6 +157,8 @@ impl Members {
             roles,
             muted: body.muted,
             banned: body.banned,
+            time_out_s: body.time_out_s,
+            reason: reason.0,
         };
         let done = self
             .0
@@ -154,11 +179,13 @@ impl Members {
         #[oai(name = "Idempotency-Key")] once: Once,
         #[oai(name = "If-Match")] seen: Seen,
         space: Path<Uuid>,
+        #[oai(name = "Veza-Reason")] reason: Reason,
         account: Path<Uuid>,
     ) -> Result<Changed, Failure> {
         let command = RemoveMember {
             space: (*space).into(),
             account: (*account).into(),
+            reason: reason.0,
         };
         let done = self
             .0

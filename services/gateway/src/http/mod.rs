@@ -2,6 +2,7 @@
 
 mod accounts;
 mod api;
+mod audit;
 mod body;
 mod categories;
 mod door;
@@ -21,6 +22,7 @@ mod permissions;
 mod probes;
 mod problem;
 mod rates;
+mod reason;
 mod reply;
 mod roles;
 mod rooms;

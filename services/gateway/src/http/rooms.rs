@@ -84,6 +84,8 @@ struct RoomChange {
     name: Option<String>,
     /// The new topic; empty for none.
     topic: Option<String>,
+    /// Slow mode: how many seconds one waits between two messages, at most 21,600; 0 for none.
+    slow_mode_s: Option<u32>,
     /// `true`: take nothing new from now on. Cannot be undone.
     #[serde(default)]
     #[oai(default)]
@@ -116,6 +118,8 @@ struct Room {
     category: Option<Uuid>,
     /// Lower ones stand first.
     position: u16,
+    /// How many seconds one waits between two messages; 0 for none.
+    slow_mode_s: u32,
     /// Last change of the room itself.
     seq: u64,
 }
@@ -134,6 +138,7 @@ impl Room {
             permissions: permissions::shown(permissions),
             category: row.category.map(veza_events::CategoryId::uuid),
             position: row.position,
+            slow_mode_s: row.slow_mode_s,
             seq: row.seq,
         }
     }
@@ -246,6 +251,7 @@ impl Rooms {
             room,
             name: body.name,
             topic: body.topic,
+            slow_mode_s: body.slow_mode_s,
             archive: body.archived,
         };
         let done = self

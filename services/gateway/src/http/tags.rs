@@ -13,6 +13,8 @@ pub(super) enum Chapter {
     Spaces,
     /// Rooms and what is said in them.
     Rooms,
+    /// Keeping the peace.
+    Moderation,
     /// The way to the WebSocket.
     Realtime,
 }

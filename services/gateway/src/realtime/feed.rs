@@ -119,7 +119,12 @@ fn kind(record: &Record) -> &str {
 fn member_change(record: &Record) -> MemberChange {
     match MemberEvent::decode(kind(record), &record.payload) {
         Some(Ok(event)) if event.membership().standing != Standing::Joined => MemberChange::Gone,
-        Some(Ok(MemberEvent::Muted(_) | MemberEvent::Unmuted(_))) => MemberChange::Nothing,
+        Some(Ok(
+            MemberEvent::Muted(_)
+            | MemberEvent::Unmuted(_)
+            | MemberEvent::TimedOut(_)
+            | MemberEvent::TimeOutLifted(_),
+        )) => MemberChange::Nothing,
         // A type that is not known here may mean anything.
         Some(_) | None => MemberChange::Access,
     }

@@ -76,6 +76,8 @@ pub struct ChatConfig {
     pub cached_spaces: u64,
     /// Memberships held in memory.
     pub cached_members: u64,
+    /// Rooms with slow mode whose last words are held in memory.
+    pub cached_slow_rooms: u64,
     /// Commands one worker works on at once.
     #[schemars(range(min = 1))]
     pub max_concurrent_commands: usize,
@@ -88,6 +90,7 @@ impl Default for ChatConfig {
             max_message_bytes: 16_384,
             cached_spaces: 10_000,
             cached_members: 200_000,
+            cached_slow_rooms: 10_000,
             max_concurrent_commands: 1_024,
         }
     }

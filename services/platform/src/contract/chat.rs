@@ -100,6 +100,9 @@ pub struct ChangeRoom {
     pub name: Option<String>,
     /// The new topic.
     pub topic: Option<String>,
+    /// Seconds that one waits between two messages; 0 for none.
+    #[serde(default)]
+    pub slow_mode_s: Option<u32>,
     /// Take nothing new from now on. Cannot be undone.
     pub archive: bool,
 }
@@ -262,6 +265,12 @@ pub struct ChangeMember {
     pub muted: Option<bool>,
     /// Must stay out; `false` lifts a ban.
     pub banned: Option<bool>,
+    /// May only read for so many seconds from now on; 0 lifts that.
+    #[serde(default)]
+    pub time_out_s: Option<u32>,
+    /// Why.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 /// Take a member out: oneself, or by right.
@@ -271,6 +280,9 @@ pub struct RemoveMember {
     pub space: SpaceId,
     /// Who.
     pub account: AccountId,
+    /// Why.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 /// Say something.

@@ -115,12 +115,14 @@ impl<R: Reject> From<R> for Problem {
             RejectionKind::Limit => ProblemKind::TooMany,
         };
         let (code, detail) = (rejection.code(), rejection.to_string());
-        match rejection.field() {
-            Some(field) => Self {
-                kind,
-                ..Self::field(code, field, detail)
-            },
+        let problem = match rejection.field() {
+            Some(field) => Self::field(code, field, detail),
             None => Self::new(kind, code, detail),
+        };
+        Self {
+            kind,
+            retry_after_ms: rejection.retry_after_ms(),
+            ..problem
         }
     }
 }

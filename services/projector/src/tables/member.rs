@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use sea_orm::sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
-use veza_events::RoleId;
 use veza_events::member::{MemberEvent, Membership, Standing};
+use veza_events::{RoleId, Timestamp};
 
 use super::{Moment, Schema, SqlError, array_literal, wire_name};
 
@@ -59,6 +59,7 @@ impl<'a> Members<'a> {
 
     async fn upsert(&self, connection: &mut PgConnection, schema: Schema) -> Result<u64, SqlError> {
         let (mut spaces, mut accounts, mut standings, mut roles) = (vec![], vec![], vec![], vec![]);
+        let mut timed_out = vec![];
         let (mut muted, mut times, mut known, mut seqs) = (vec![], vec![], vec![], vec![]);
         for ((space, account), change) in self.present(true) {
             spaces.push(*space);
@@ -68,6 +69,7 @@ impl<'a> Members<'a> {
                 change.membership.roles.iter().copied().map(RoleId::uuid),
             ));
             muted.push(change.membership.muted);
+            timed_out.push(change.membership.timed_out_until.map(Timestamp::time));
             let (Since::Known(at) | Since::Kept(at)) = change.since;
             times.push(at);
             known.push(matches!(change.since, Since::Known(_)));
@@ -76,14 +78,17 @@ impl<'a> Members<'a> {
         if spaces.is_empty() {
             return Ok(0);
         }
-        let sql = "INSERT INTO {s}.member (space, account, standing, roles, muted, since, seq)
+        let sql =
+            "INSERT INTO {s}.member (space, account, standing, roles, muted, since, seq, timed_out_until)
             SELECT u.space, u.account, u.standing, u.roles::uuid[], u.muted,
-                CASE WHEN u.known THEN u.at ELSE COALESCE(m.since, u.at) END, u.seq
+                CASE WHEN u.known THEN u.at ELSE COALESCE(m.since, u.at) END, u.seq, u.timed_out
             FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bool[], $6::timestamptz[],
-                    $7::bool[], $8::int8[]) AS u (space, account, standing, roles, muted, at, known, seq)
+                    $7::bool[], $8::int8[], $9::timestamptz[])
+                AS u (space, account, standing, roles, muted, at, known, seq, timed_out)
             LEFT JOIN {s}.member m ON m.space = u.space AND m.account = u.account
             ON CONFLICT (space, account) DO UPDATE SET standing = excluded.standing, roles = excluded.roles,
-                muted = excluded.muted, since = excluded.since, seq = excluded.seq
+                muted = excluded.muted, since = excluded.since, seq = excluded.seq,
+                timed_out_until = excluded.timed_out_until
             WHERE {s}.member.seq < excluded.seq";
         let query = schema
             .query(sql)
@@ -96,6 +101,7 @@ impl<'a> Members<'a> {
             .bind(times)
             .bind(known)
             .bind(seqs)
+            .bind(timed_out)
             .execute(connection)
             .await?
             .rows_affected())

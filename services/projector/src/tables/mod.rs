@@ -5,6 +5,7 @@
 //! the sequence of their last change, and nothing older overwrites it.
 
 mod account;
+mod audit;
 mod member;
 mod overrides;
 mod room;
@@ -71,6 +72,7 @@ pub(crate) struct Changes<'a> {
     spaces: space::Spaces<'a>,
     overrides: overrides::Overrides<'a>,
     members: member::Members<'a>,
+    audit: audit::Audit<'a>,
     rooms: room::Rooms<'a>,
 }
 
@@ -107,8 +109,12 @@ impl<'a> Changes<'a> {
             (Event::Space(event), Subject::Space(_, space)) => {
                 self.spaces.take(*space, moment, event);
                 self.overrides.take(space.uuid(), seq, event);
+                self.audit.space(*space, moment, recorded.envelope.actor, event);
             }
-            (Event::Member(event), _) => self.members.take(moment, event),
+            (Event::Member(event), _) => {
+                self.members.take(moment, event);
+                self.audit.member(moment, event);
+            }
             (Event::Room(event), _) => self.rooms.take(moment, event),
             // Who holds a name is decided in the log and asked of nobody here. An event that lies under
             // another aggregate than its type's says nothing that could be shown.
@@ -126,6 +132,7 @@ impl<'a> Changes<'a> {
         written.rows += self.spaces.write(connection, schema).await?;
         written.rows += self.overrides.write(connection, schema).await?;
         written.rows += self.members.write(connection, schema).await?;
+        written.rows += self.audit.write(connection, schema).await?;
         let rooms = self.rooms.write(connection, schema).await?;
         written.rows += rooms.rows;
         written.repeated_messages = rooms.repeated_messages;

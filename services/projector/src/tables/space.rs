@@ -43,6 +43,7 @@ struct RoomChange<'a> {
     topic: Option<&'a str>,
     /// Category and position.
     placed: Option<(Option<Uuid>, u16)>,
+    slow_mode_s: Option<u32>,
     archived: bool,
     seq: i64,
 }
@@ -96,6 +97,7 @@ impl<'a> Spaces<'a> {
                 let change = self.room(event.room.uuid(), seq);
                 change.name = event.name.as_deref().or(change.name);
                 change.topic = event.topic.as_deref().or(change.topic);
+                change.slow_mode_s = event.slow_mode_s.or(change.slow_mode_s);
             }
             SpaceEvent::RoomPlaced(event) => {
                 let category = event.category.map(CategoryId::uuid);
@@ -243,7 +245,7 @@ impl<'a> Spaces<'a> {
     async fn insert_rooms(&self, connection: &mut PgConnection, schema: Schema) -> Result<u64, SqlError> {
         let (mut ids, mut spaces, mut names, mut topics) = (vec![], vec![], vec![], vec![]);
         let (mut kinds, mut archived, mut times, mut seqs) = (vec![], vec![], vec![], vec![]);
-        let (mut categories, mut positions) = (vec![], vec![]);
+        let (mut categories, mut positions, mut waits) = (vec![], vec![], vec![]);
         for (room, change) in &self.rooms {
             if let Some((event, space, at)) = change.created {
                 ids.push(*room);
@@ -257,12 +259,13 @@ impl<'a> Spaces<'a> {
                 let (category, position) = change.placed.unwrap_or_default();
                 categories.push(category);
                 positions.push(i32::from(position));
+                waits.push(change.slow_mode_s.map_or(0, u32::cast_signed));
             }
         }
         let sql = "INSERT INTO {s}.room (room, space, name, topic, kind, archived, created_at, seq, category,
-                position)
+                position, slow_mode_s)
             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bool[],
-                $7::timestamptz[], $8::int8[], $9::uuid[], $10::int4[])
+                $7::timestamptz[], $8::int8[], $9::uuid[], $10::int4[], $11::int4[])
             ON CONFLICT (room) DO NOTHING";
         let query = schema
             .query(sql)
@@ -277,6 +280,7 @@ impl<'a> Spaces<'a> {
             .bind(seqs)
             .bind(categories)
             .bind(positions)
+            .bind(waits)
             .execute(connection)
             .await?
             .rows_affected())
@@ -285,7 +289,7 @@ impl<'a> Spaces<'a> {
     async fn update_rooms(&self, connection: &mut PgConnection, schema: Schema) -> Result<u64, SqlError> {
         let (mut ids, mut names, mut topics, mut archived, mut seqs) =
             (vec![], vec![], vec![], vec![], vec![]);
-        let (mut categories, mut positions) = (vec![], vec![]);
+        let (mut categories, mut positions, mut waits) = (vec![], vec![], vec![]);
         for (room, change) in self.rooms.iter().filter(|(_, change)| change.created.is_none()) {
             ids.push(*room);
             names.push(change.name.map(text));
@@ -294,14 +298,15 @@ impl<'a> Spaces<'a> {
             seqs.push(change.seq);
             categories.push(change.placed.and_then(|(category, _)| category));
             positions.push(change.placed.map(|(_, position)| i32::from(position)));
+            waits.push(change.slow_mode_s.map(u32::cast_signed));
         }
         let sql =
             "UPDATE {s}.room AS r SET name = COALESCE(u.name, r.name), topic = COALESCE(u.topic, r.topic),
                 archived = r.archived OR u.archived, seq = u.seq,
                 category = CASE WHEN u.position IS NULL THEN r.category ELSE u.category END,
-                position = COALESCE(u.position, r.position)
-            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bool[], $5::int8[], $6::uuid[], $7::int4[])
-                AS u (room, name, topic, archived, seq, category, position)
+                position = COALESCE(u.position, r.position), slow_mode_s = COALESCE(u.wait, r.slow_mode_s)
+            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bool[], $5::int8[], $6::uuid[], $7::int4[],
+                $8::int4[]) AS u (room, name, topic, archived, seq, category, position, wait)
             WHERE r.room = u.room AND r.seq < u.seq";
         let query = schema
             .query(sql)
@@ -311,7 +316,8 @@ impl<'a> Spaces<'a> {
             .bind(archived)
             .bind(seqs)
             .bind(categories)
-            .bind(positions);
+            .bind(positions)
+            .bind(waits);
         Ok(query.execute(connection).await?.rows_affected())
     }
 

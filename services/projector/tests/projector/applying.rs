@@ -11,6 +11,7 @@ use veza_platform::event_log::Position;
 use veza_platform::notices::{About, Missed, Notices};
 use veza_projector::workload::{Community, Fact};
 use veza_readmodel::notice::{AccountNotice, PositionNotice};
+use veza_readmodel::rows::MemberFilter;
 use veza_readmodel::{PageOf, Range};
 
 use crate::site::{Site, eventually};
@@ -125,6 +126,7 @@ async fn members_are_paged_and_leave_no_row_when_they_go() {
                 account: banned,
                 by: gone,
                 membership: with(Standing::Banned),
+                reason: None,
             }
             .into(),
         ),
@@ -135,6 +137,7 @@ async fn members_are_paged_and_leave_no_row_when_they_go() {
                 account: back,
                 by: gone,
                 membership: with(Standing::Banned),
+                reason: None,
             }
             .into(),
         ),
@@ -145,6 +148,7 @@ async fn members_are_paged_and_leave_no_row_when_they_go() {
                 account: back,
                 by: gone,
                 membership: with(Standing::Out),
+                reason: None,
             }
             .into(),
         ),
@@ -164,7 +168,10 @@ async fn members_are_paged_and_leave_no_row_when_they_go() {
     };
     let mut members = Vec::new();
     loop {
-        let list = reader.members(space, &page).await.unwrap();
+        let list = reader
+            .members(space, &MemberFilter::default(), &page)
+            .await
+            .unwrap();
         members.extend(list.items.into_iter().map(|member| member.account));
         page.cursor = list.next;
         if page.cursor.is_none() {

@@ -8,6 +8,7 @@ mod example;
 mod failures;
 mod grpc;
 mod log;
+mod moderation;
 mod platform;
 mod search;
 mod seen;
