@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use veza_events::{
     AccountId, MessageId, Permission, RoomId, SpaceId, Timestamp,
+    attachment::Attachment,
     member::{Membership, Standing},
     room::{MessagePosted, Opened, RoomEvent},
 };
@@ -17,13 +18,15 @@ mod tests;
 /// Decides about one timeline.
 pub struct Room;
 
-/// How long a message may be.
+/// How much a message may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyLimit {
     /// Most characters.
     pub chars: usize,
     /// Most bytes of UTF-8.
     pub bytes: usize,
+    /// Most files with it.
+    pub attachments: usize,
 }
 
 /// What else a decision looks at.
@@ -61,6 +64,26 @@ pub enum RoomCommand {
         body: String,
         /// Which message it answers. Whether there is one is for readers to see: the timeline is not looked at.
         reply_to: Option<MessageId>,
+        /// Files that the author names.
+        attachments: Vec<Offer>,
+    },
+}
+
+/// A file that somebody wants to go with a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// There is none of that id.
+    Unknown,
+    /// One that was uploaded.
+    Upload {
+        /// Who brought it.
+        by: AccountId,
+        /// For which room.
+        room: RoomId,
+        /// The message that has it.
+        taken_by: Option<MessageId>,
+        /// The file.
+        file: Box<Attachment>,
     },
 }
 
@@ -102,6 +125,18 @@ pub enum RoomRejection {
     /// More than fits.
     #[error("the message is longer than {} characters or {} bytes", .0.chars, .0.bytes)]
     TooLong(BodyLimit),
+    /// Too many files.
+    #[error("a message has at most {0} files, each once")]
+    TooManyAttachments(usize),
+    /// No role of the author allows files.
+    #[error("this needs the permission to attach files")]
+    MayNotAttach,
+    /// Not there, or of somebody else, or for another room.
+    #[error("there is no such file, or not for you")]
+    AttachmentNotFound,
+    /// In another message.
+    #[error("the file is in another message already; upload it again")]
+    AttachmentUsed,
     /// Not plain text.
     #[error("the message has a control character in it")]
     Control,
@@ -120,28 +155,40 @@ impl Reject for RoomRejection {
             Self::Empty => "room.message_empty",
             Self::TooLong(_) => "room.message_too_long",
             Self::Control => "room.message_unreadable",
+            Self::TooManyAttachments(_) => "attachment.too_many",
+            Self::MayNotAttach => "attachment.not_allowed",
+            Self::AttachmentNotFound => "attachment.not_found",
+            Self::AttachmentUsed => "attachment.used",
         }
     }
 
     fn kind(&self) -> RejectionKind {
         match self {
-            Self::SpaceNotFound | Self::NotFound => RejectionKind::NotFound,
-            Self::Archived => RejectionKind::Conflict,
-            Self::Muted | Self::TimedOut { .. } | Self::NotAllowed => RejectionKind::Forbidden,
+            Self::SpaceNotFound | Self::NotFound | Self::AttachmentNotFound => RejectionKind::NotFound,
+            Self::Archived | Self::AttachmentUsed => RejectionKind::Conflict,
+            Self::Muted | Self::TimedOut { .. } | Self::NotAllowed | Self::MayNotAttach => {
+                RejectionKind::Forbidden
+            }
             Self::SlowMode { .. } => RejectionKind::Limit,
-            Self::Empty | Self::TooLong(_) | Self::Control => RejectionKind::Invalid,
+            Self::Empty | Self::TooLong(_) | Self::Control | Self::TooManyAttachments(_) => {
+                RejectionKind::Invalid
+            }
         }
     }
 
     fn field(&self) -> Option<&'static str> {
         match self {
             Self::Empty | Self::TooLong(_) | Self::Control => Some("body"),
+            Self::TooManyAttachments(_) | Self::AttachmentNotFound | Self::AttachmentUsed => {
+                Some("attachments")
+            }
             Self::SpaceNotFound
             | Self::NotFound
             | Self::Archived
             | Self::Muted
             | Self::TimedOut { .. }
             | Self::SlowMode { .. }
+            | Self::MayNotAttach
             | Self::NotAllowed => None,
         }
     }
@@ -156,6 +203,10 @@ impl Reject for RoomRejection {
             | Self::NotAllowed
             | Self::Empty
             | Self::TooLong(_)
+            | Self::TooManyAttachments(_)
+            | Self::MayNotAttach
+            | Self::AttachmentNotFound
+            | Self::AttachmentUsed
             | Self::Control => None,
         }
     }
@@ -181,9 +232,13 @@ impl Decider for Room {
                 message,
                 body,
                 reply_to,
+                attachments,
             } => {
                 let space = may_post(context)?;
-                may_be_said(&body, context.limit)?;
+                let attachments = attached(context, message, attachments)?;
+                if attachments.is_empty() || !body.is_empty() {
+                    may_be_said(&body, context.limit)?;
+                }
                 has_waited(context)?;
                 let body = body.into();
                 Ok(vec![
@@ -194,6 +249,7 @@ impl Decider for Room {
                         author,
                         body,
                         reply_to,
+                        attachments,
                     }
                     .into(),
                 ])
@@ -261,6 +317,42 @@ fn milliseconds_between(begin: Timestamp, end: Timestamp) -> u64 {
     u64::try_from((end.time() - begin.time()).whole_milliseconds())
         .unwrap_or(0)
         .max(1)
+}
+
+/// The files that go with a message: the author's own, for this room, and in no other message.
+fn attached(
+    context: &RoomContext<'_>,
+    message: MessageId,
+    offers: Vec<Offer>,
+) -> Result<Vec<Attachment>, RoomRejection> {
+    let most = context.limit.attachments;
+    let allowed = context
+        .space
+        .room_permissions(context.room, context.membership, context.actor);
+    if !offers.is_empty() && !allowed.has(Permission::Attach) {
+        return Err(RoomRejection::MayNotAttach);
+    }
+    if offers.len() > most {
+        return Err(RoomRejection::TooManyAttachments(most));
+    }
+    let mut files: Vec<Attachment> = Vec::with_capacity(offers.len());
+    for offer in offers {
+        match offer {
+            Offer::Upload { by, room, .. } if by != context.actor || room != context.room => {
+                return Err(RoomRejection::AttachmentNotFound);
+            }
+            Offer::Unknown => return Err(RoomRejection::AttachmentNotFound),
+            Offer::Upload {
+                taken_by: Some(other),
+                ..
+            } if other != message => return Err(RoomRejection::AttachmentUsed),
+            Offer::Upload { file, .. } if files.iter().any(|one| one.attachment == file.attachment) => {
+                return Err(RoomRejection::TooManyAttachments(most));
+            }
+            Offer::Upload { file, .. } => files.push(*file),
+        }
+    }
+    Ok(files)
 }
 
 fn may_be_said(body: &str, limit: BodyLimit) -> Result<(), RoomRejection> {

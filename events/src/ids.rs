@@ -52,6 +52,8 @@ macro_rules! ids {
 ids! {
     /// A person's (later also a bot's) account.
     AccountId,
+    /// A file that comes with a message.
+    AttachmentId,
     /// A group of rooms in the list of a space.
     CategoryId,
     /// One command of a client: repeated when the client does not know whether it arrived.

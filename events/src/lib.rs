@@ -14,6 +14,7 @@ mod subject;
 mod timestamp;
 
 pub mod account;
+pub mod attachment;
 pub mod handle;
 pub mod member;
 pub mod room;
@@ -22,7 +23,8 @@ pub mod space;
 pub use catalogue::{DecodeError, Event, EventSchema, catalogue};
 pub use envelope::{Envelope, EnvelopeError, header};
 pub use ids::{
-    AccountId, CategoryId, CommandId, InviteId, KeyId, MessageId, RoleId, RoomId, SessionId, SpaceId,
+    AccountId, AttachmentId, CategoryId, CommandId, InviteId, KeyId, MessageId, RoleId, RoomId, SessionId,
+    SpaceId,
 };
 pub use permissions::{Permission, Permissions};
 pub use sealed::{Sealed, SealedField};

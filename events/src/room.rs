@@ -3,13 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, MessageId, RoomId, Sealed, SpaceId, catalogue::events};
+use crate::{AccountId, MessageId, RoomId, Sealed, SpaceId, attachment::Attachment, catalogue::events};
 
 events! {
     /// What can happen in a timeline.
     pub enum RoomEvent {
         "room.opened.v1" => Opened,
-        "room.message_posted.v1" => MessagePosted seals [body],
+        "room.message_posted.v1" => MessagePosted seals [body, attachments],
     }
 }
 
@@ -56,4 +56,7 @@ pub struct MessagePosted {
     pub body: Sealed<String>,
     /// Which message it answers.
     pub reply_to: Option<MessageId>,
+    /// Files that come with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
 }

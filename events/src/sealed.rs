@@ -129,6 +129,21 @@ impl<T: SealedField> SealedField for Option<T> {
     }
 }
 
+/// Each of several is sealed by itself.
+impl<T: SealedField> SealedField for Vec<T> {
+    fn seal(&mut self, seal: &mut dyn FnMut(&[u8]) -> String) {
+        for field in self {
+            field.seal(seal);
+        }
+    }
+
+    fn open(&mut self, open: &mut dyn FnMut(&str) -> Option<Vec<u8>>) {
+        for field in self {
+            field.open(open);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

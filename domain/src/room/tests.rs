@@ -13,7 +13,11 @@ use crate::{
     },
 };
 
-const LIMIT: BodyLimit = BodyLimit { chars: 10, bytes: 20 };
+const LIMIT: BodyLimit = BodyLimit {
+    chars: 10,
+    bytes: 20,
+    attachments: 2,
+};
 
 fn space(preset: Preset, more: impl IntoIterator<Item = SpaceEvent>) -> SpaceState {
     let history: Vec<_> = history(preset).into_iter().chain(more).collect();
@@ -25,6 +29,7 @@ fn post(body: &str) -> RoomCommand {
         message: Uuid::from_u128(50).into(),
         body: body.into(),
         reply_to: None,
+        attachments: Vec::new(),
     }
 }
 
@@ -50,6 +55,7 @@ fn posted(author: AccountId, body: &str) -> MessagePosted {
         author,
         body: body.into(),
         reply_to: None,
+        attachments: Vec::new(),
     }
 }
 
@@ -224,4 +230,93 @@ fn a_time_out_silences_until_it_is_over_by_itself() {
     );
     say(2).then([posted(MEMBER, "hi")]);
     assert_eq!(at_present(&joined(&[]), at(1)), None, "nothing to work out");
+}
+
+fn file(number: u128) -> Attachment {
+    Attachment {
+        attachment: Uuid::from_u128(number).into(),
+        kind: veza_events::attachment::AttachmentKind::File,
+        size: 4,
+        about: veza_events::Sealed::Closed("sealed".into()),
+    }
+}
+
+fn offer(number: u128) -> Offer {
+    Offer::Upload {
+        by: MEMBER,
+        room: ROOM,
+        taken_by: None,
+        file: Box::new(file(number)),
+    }
+}
+
+fn send(space: &SpaceState, membership: &Membership, body: &str, attachments: Vec<Offer>) -> Outcome<Room> {
+    let context = RoomContext {
+        room: ROOM,
+        space,
+        actor: MEMBER,
+        membership,
+        limit: LIMIT,
+        now: at(0),
+        last_words: None,
+    };
+    let command = RoomCommand::Post {
+        message: Uuid::from_u128(50).into(),
+        body: body.into(),
+        reply_to: None,
+        attachments,
+    };
+    given::<Room>([]).when(&context, command)
+}
+
+#[test]
+fn a_file_needs_no_words() {
+    let space = space(Preset::Team, []);
+    for body in ["", "hi"] {
+        let with_files = MessagePosted {
+            attachments: vec![file(1), file(2)],
+            ..posted(MEMBER, body)
+        };
+        send(&space, &joined(&[]), body, vec![offer(1), offer(2)]).then([with_files]);
+    }
+    send(&space, &joined(&[]), "  ", vec![offer(1)]).then_rejected("room.message_empty");
+    send(&space, &joined(&[]), "", Vec::new()).then_rejected("room.message_empty");
+}
+
+#[test]
+fn files_are_ones_own_for_this_room_and_in_one_message_alone() {
+    let space = space(Preset::Team, []);
+    let changed = |by, room, taken_by: Option<u128>| Offer::Upload {
+        by,
+        room,
+        taken_by: taken_by.map(|id| Uuid::from_u128(id).into()),
+        file: Box::new(file(1)),
+    };
+    let refused = |offers: Vec<Offer>, why| send(&space, &joined(&[]), "hi", offers).then_rejected(why);
+    refused(vec![Offer::Unknown], "attachment.not_found");
+    refused(vec![changed(OWNER, ROOM, None)], "attachment.not_found");
+    refused(
+        vec![changed(MEMBER, Uuid::nil().into(), None)],
+        "attachment.not_found",
+    );
+    refused(vec![changed(MEMBER, ROOM, Some(51))], "attachment.used");
+    refused(vec![offer(1), offer(1)], "attachment.too_many");
+    refused(vec![offer(1), offer(2), offer(3)], "attachment.too_many");
+    let silent = Membership {
+        muted: true,
+        ..joined(&[])
+    };
+    send(&space, &silent, "hi", vec![offer(1)]).then_rejected("room.muted");
+    // A repeat of the command finds the file taken by itself.
+    let again = MessagePosted {
+        attachments: vec![file(1)],
+        ..posted(MEMBER, "hi")
+    };
+    send(&space, &joined(&[]), "hi", vec![changed(MEMBER, ROOM, Some(50))]).then([again]);
+}
+
+#[test]
+fn files_need_a_permission_of_their_own() {
+    let announcement = space(Preset::Announcement, []);
+    send(&announcement, &joined(&[]), "hi", vec![offer(1)]).then_rejected("room.not_allowed");
 }

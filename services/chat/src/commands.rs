@@ -1,6 +1,7 @@
 //! One function per command: who asks, what is decided, where it is appended, what is answered.
 
 mod access;
+mod files;
 mod member;
 mod post;
 mod rooms;

@@ -10,6 +10,7 @@ use veza_platform::{
     event_log::{Expect, Position, StreamName},
     ledger::{About, Ledger, Write, Written},
     runtime::Runtime,
+    uploads::Uploads,
 };
 
 use crate::{
@@ -33,6 +34,7 @@ pub(crate) struct Worker {
     pub(crate) shards: Shards,
     pub(crate) limit: BodyLimit,
     pub(crate) last_words: LastWords,
+    pub(crate) uploads: Uploads,
 }
 
 /// What is done one after the other.
@@ -108,7 +110,9 @@ impl Worker {
                 ("members", Box::new(move || held_members.len())),
             ],
         );
+        let uploads = Uploads::new(ledger.log(), ledger.keys().clone());
         Self {
+            uploads,
             ledger,
             spaces,
             members,
@@ -118,6 +122,7 @@ impl Worker {
             limit: BodyLimit {
                 chars: config.max_message_chars,
                 bytes: config.max_message_bytes,
+                attachments: rt.config.files.max_per_message,
             },
         }
     }

@@ -6,6 +6,7 @@ mod digest;
 #[cfg(test)]
 mod drift;
 mod feeds;
+mod files;
 pub mod grpc;
 mod http;
 mod problems;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use async_nats::connection::State;
+use veza_platform::blobs::Blobs;
 use veza_platform::config::Config;
 use veza_platform::event_log::{EventLog, LogOptions};
 use veza_platform::keyring::Keyring;
@@ -58,6 +60,12 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
     let read = ReadModel::connect(read_options(config), read_metrics)
         .await
         .context("opening the read model")?;
+    let blobs = if config.s3.endpoint.is_empty() {
+        None
+    } else {
+        let blobs = Blobs::open(&config.s3, keys.clone(), &rt.metrics, &rt.lifecycle, "gateway");
+        Some(blobs.context("opening the store of files")?)
+    };
     let gateway = Gateway::new(
         &rt,
         state::Parts {
@@ -66,6 +74,7 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
             origins: Arc::new(Origins::new(&config.gateway)?),
             nats: client,
             read,
+            blobs,
         },
     );
     watch_health(&rt, &gateway);

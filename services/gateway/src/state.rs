@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use veza_events::{CommandId, Shards};
 use veza_platform::ambient;
+use veza_platform::blobs::Blobs;
 use veza_platform::bus::Bus;
 use veza_platform::config::Config;
 use veza_platform::contract::chat::InSpace;
@@ -17,10 +18,12 @@ use veza_platform::ledger::Ledger;
 use veza_platform::lifecycle::Lifecycle;
 use veza_platform::telemetry::Metrics;
 use veza_platform::tokens::Verifier;
+use veza_platform::uploads::Uploads;
 use veza_readmodel::ReadModel;
 
 use crate::access::AccessCache;
 use crate::digest;
+use crate::files::Intake;
 use crate::http::Origins;
 use crate::rooms::RoomIndex;
 use crate::tickets::Tickets;
@@ -60,6 +63,10 @@ pub struct Gateway {
     pub origins: Arc<Origins>,
     /// The connection under the bus, for feeds of one's own.
     pub nats: async_nats::Client,
+    /// The store of files; none in an installation without files.
+    pub(crate) blobs: Option<Blobs>,
+    /// Takes files in.
+    pub(crate) intake: Intake,
     bus: Bus,
     idempotency: Kv<CommandId>,
     commands: Semaphore,
@@ -72,6 +79,7 @@ pub(crate) struct Parts {
     pub(crate) read: ReadModel,
     pub(crate) verifier: Verifier,
     pub(crate) origins: Arc<Origins>,
+    pub(crate) blobs: Option<Blobs>,
 }
 
 impl Gateway {
@@ -82,7 +90,10 @@ impl Gateway {
         let bus = Bus::new(parts.nats.clone(), shards, timeout);
         let log = parts.ledger.log().clone();
         let ticket_life = Duration::from_millis(config.realtime.ticket_ttl_ms);
+        let uploads = Uploads::new(&log, parts.ledger.keys().clone());
         Arc::new(Self {
+            intake: Intake::new(&config.files, &runtime.lifecycle, uploads),
+            blobs: parts.blobs,
             shards,
             lifecycle: runtime.lifecycle.clone(),
             metrics: runtime.metrics.clone(),

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// First parts of codes.
-const AGGREGATES: [&str; 18] = [
+const AGGREGATES: [&str; 19] = [
     "account",
+    "attachment",
     "category",
     "command",
     "connection",
@@ -25,7 +26,14 @@ const AGGREGATES: [&str; 18] = [
     "message",
 ];
 /// Texts of the same form that are no codes: fields of log lines.
-const NO_CODES: [&str; 5] = ["room.id", "account.id", "space.id", "session.id", "message.id"];
+const NO_CODES: [&str; 6] = [
+    "attachment.id",
+    "room.id",
+    "account.id",
+    "space.id",
+    "session.id",
+    "message.id",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

@@ -19,3 +19,4 @@ pub mod postgres;
 pub mod runtime;
 pub mod telemetry;
 pub mod tokens;
+pub mod uploads;

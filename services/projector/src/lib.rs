@@ -5,6 +5,7 @@
 
 mod after;
 mod batch;
+mod janitor;
 mod language;
 mod metrics;
 mod notices;

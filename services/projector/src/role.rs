@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
+use veza_platform::blobs::Blobs;
 use veza_platform::config::Config;
 use veza_platform::event_log::{EventLog, LogOptions, StreamName};
 use veza_platform::keyring::Keyring;
@@ -15,6 +16,7 @@ use veza_platform::{nats, postgres};
 use veza_readmodel::CacheOptions;
 use veza_readmodel::cache::CacheWriter;
 
+use crate::janitor::Janitor;
 use crate::metrics::ProjectorMetrics;
 use crate::stream::StreamLoop;
 
@@ -80,6 +82,12 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
         let (stream_loop, well) = StreamLoop::new(Arc::clone(&parts), stream.clone());
         rt.lifecycle.spawn("stream", stream_loop.run());
         all_well.push((stream.clone(), well));
+    }
+    if !rt.config.s3.endpoint.is_empty() {
+        let (keys, life) = (parts.ledger.keys().clone(), &rt.lifecycle);
+        let blobs = Blobs::open(&rt.config.s3, keys, &rt.metrics, life, "projector");
+        let janitor = Janitor::new(Arc::clone(&parts), blobs.context("opening the store of files")?);
+        rt.lifecycle.spawn("janitor", janitor.run());
     }
     watch_health(&rt, all_well.clone());
     rt.lifecycle.spawn("lag", watch_lag(Arc::clone(&parts), streams));

@@ -332,6 +332,7 @@ impl Community {
             author,
             body: Sealed::from(body),
             reply_to: None,
+            attachments: Vec::new(),
         };
         let event = RoomEvent::from(posted);
         Fact {

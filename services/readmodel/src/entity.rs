@@ -140,6 +140,7 @@ table!(
         reply_to: Option<Uuid>,
         posted_at: OffsetDateTime,
         seq: i64,
+        attachments: i32,
     }
 );
 

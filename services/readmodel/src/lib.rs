@@ -4,6 +4,7 @@
 //! from the log. Tables and caches are written by the projector alone; readers only put into a cache what
 //! they found in a table.
 
+mod attachments;
 mod audit;
 mod breaker;
 mod convert;

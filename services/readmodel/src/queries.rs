@@ -275,6 +275,8 @@ pub(crate) async fn timeline(
                 body: row.try_get("", "body")?,
                 reply_to: row.try_get::<Option<Uuid>>("", "reply_to")?.map(Into::into),
                 posted_at: row.try_get::<OffsetDateTime>("", "posted_at")?.into(),
+                files: u16::try_from(row.try_get::<i32>("", "attachments")?).unwrap_or(u16::MAX),
+                attachments: Vec::new(),
             });
         }
     }

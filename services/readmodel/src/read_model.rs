@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use veza_events::space::Place;
-use veza_events::{AccountId, RoomId, SessionId, Shards, SpaceId};
+use veza_events::{AccountId, AttachmentId, RoomId, SessionId, Shards, SpaceId};
 
 use crate::cache::CacheReader;
 use crate::positions::Positions;
 use crate::postgres::Postgres;
 use crate::rows::{
-    Account, Category, Invite, JoinedSpace, List, Member, MemberFilter, Override, PageOf, PrivateAccount,
-    Range, Role, Room, Session, Space, Timeline,
+    Account, Category, Invite, JoinedSpace, List, Member, MemberFilter, Override, PageOf, PlacedAttachment,
+    PrivateAccount, Range, Role, Room, Session, Space, Timeline,
 };
 use crate::search::{self, Hit, SearchWords};
-use crate::{ReadError, ReadMetrics, ReadOptions, queries, timelines};
+use crate::{ReadError, ReadMetrics, ReadOptions, attachments, queries, timelines};
 
 /// The read models. Cheap to clone.
 #[derive(Clone)]
@@ -219,6 +219,14 @@ impl ReadModel {
             .ask(async |db| search::find(&db, search, rooms, after, limit + 1).await)
             .await?;
         Ok(List::cut(hits, limit, |hit| hit.message.id.uuid()))
+    }
+
+    /// A file of a message, and where that is.
+    pub async fn attachment(&self, id: AttachmentId) -> Result<Option<PlacedAttachment>, ReadError> {
+        self.0
+            .postgres
+            .ask(async |db| attachments::one(&db, id).await)
+            .await
     }
 
     /// How far the tables of `stream` are; 0 before the first event.

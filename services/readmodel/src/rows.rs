@@ -2,8 +2,10 @@
 //! that changed a row, within the row's stream.
 
 use serde::{Deserialize, Serialize};
+use veza_events::attachment::{AboutAttachment, AttachmentKind};
 use veza_events::{
-    AccountId, CategoryId, InviteId, MessageId, Permissions, RoleId, RoomId, SessionId, SpaceId, Timestamp,
+    AccountId, AttachmentId, CategoryId, InviteId, MessageId, Permissions, RoleId, RoomId, SessionId,
+    SpaceId, Timestamp,
     account::InstallationRole,
     member::Standing,
     space::{RoomKind, Whom},
@@ -263,6 +265,47 @@ pub struct Message {
     pub reply_to: Option<MessageId>,
     /// When it was posted.
     pub posted_at: Timestamp,
+    /// How many files came with it.
+    pub files: u16,
+    /// The files, in their order.
+    pub attachments: Vec<Attachment>,
+}
+
+/// A file of a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// The file.
+    pub id: AttachmentId,
+    /// How it is shown.
+    pub kind: AttachmentKind,
+    /// Its bytes.
+    pub size: u64,
+    /// What it is called and looks like; absent once the author's data key is gone.
+    pub about: Option<AboutAttachment>,
+}
+
+impl From<veza_events::attachment::Attachment> for Attachment {
+    fn from(file: veza_events::attachment::Attachment) -> Self {
+        Self {
+            id: file.attachment,
+            kind: file.kind,
+            size: file.size,
+            about: file.about.into_clear(),
+        }
+    }
+}
+
+/// A file and where its message is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacedAttachment {
+    /// The space of the room.
+    pub space: SpaceId,
+    /// The room of the message.
+    pub room: RoomId,
+    /// The message.
+    pub message: MessageId,
+    /// The file.
+    pub attachment: Attachment,
 }
 
 /// Which part of a timeline.

@@ -1,17 +1,50 @@
 //! Reading a timeline: from the cache if it has it, else from Postgres, and then into the cache.
 
-use veza_events::{AccountId, RoomId, SpaceId};
+use veza_events::{AccountId, MessageId, RoomId, SpaceId};
 
 use crate::ReadError;
 use crate::cache::{CachedName, CachedTimeline, Place};
-use crate::queries;
 use crate::read_model::Inner;
 use crate::rows::{Message, Range, Timeline};
+use crate::{attachments, queries};
 
 /// Stream of the accounts and of their names.
 const ACCOUNTS: &str = "ACCOUNTS";
 
 pub(crate) async fn read(
+    inner: &Inner,
+    space: SpaceId,
+    room: RoomId,
+    range: Range,
+    limit: usize,
+    at_least: u64,
+) -> Result<Timeline, ReadError> {
+    let mut timeline = read_messages(inner, space, room, range, limit, at_least).await?;
+    add_files(inner, &mut timeline.messages).await?;
+    Ok(timeline)
+}
+
+/// The files of those messages that have some. They never change, so it does not matter that they are read
+/// a moment later.
+async fn add_files(inner: &Inner, messages: &mut [Message]) -> Result<(), ReadError> {
+    let with_files = messages.iter().filter(|message| message.files > 0);
+    let ids: Vec<MessageId> = with_files.map(|message| message.id).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let found = inner
+        .postgres
+        .ask(async |db| attachments::of_messages(&db, &ids).await)
+        .await?;
+    for placed in found {
+        if let Some(message) = messages.iter_mut().find(|message| message.id == placed.message) {
+            message.attachments.push(placed.attachment);
+        }
+    }
+    Ok(())
+}
+
+async fn read_messages(
     inner: &Inner,
     space: SpaceId,
     room: RoomId,

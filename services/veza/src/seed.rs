@@ -59,6 +59,7 @@ pub(crate) async fn demo(bus: &Bus, console: &Console) -> anyhow::Result<()> {
                 room: rooms[number % rooms.len()],
                 body: LINES[number * 5 / 3 % LINES.len()].to_owned(),
                 reply_to: None,
+                attachments: Vec::new(),
             };
             let author = caller(people[number % people.len()]);
             let bar = &bar;

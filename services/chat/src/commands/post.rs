@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use veza_domain::{
     Decider,
-    room::{Room, RoomCommand, RoomContext, slow_mode},
+    room::{Offer, Room, RoomCommand, RoomContext, slow_mode},
 };
 use veza_events::{MessageId, RoomId, Timestamp};
 use veza_platform::{
@@ -15,7 +15,7 @@ use veza_platform::{
     event_log::Expect,
 };
 
-use super::now;
+use super::{files, now};
 use crate::worker::{Parties, Queue, Worker, writes};
 
 /// The append is fenced by the author's membership: the log refuses it if that has changed since.
@@ -25,6 +25,7 @@ pub(super) async fn post(worker: Arc<Worker>, caller: Caller, command: Post) -> 
         room,
         ref body,
         reply_to,
+        ref attachments,
     } = command;
     let author = caller.account()?;
     let message: MessageId = caller.command.derive(author.uuid(), "message");
@@ -38,7 +39,7 @@ pub(super) async fn post(worker: Arc<Worker>, caller: Caller, command: Post) -> 
 
     let _turn = worker.turns.take(Queue::Member(space, author)).await;
     let last_words = last_words(&worker, parties, room).await?;
-    let decide = |view: &crate::worker::View| {
+    let decide = |view: &crate::worker::View, offers: Vec<Offer>| {
         let context = RoomContext {
             room,
             space: view.structure(),
@@ -52,6 +53,7 @@ pub(super) async fn post(worker: Arc<Worker>, caller: Caller, command: Post) -> 
             message,
             body: body.clone(),
             reply_to,
+            attachments: offers,
         };
         let expect = Expect::Fence {
             subject: fence.clone(),
@@ -59,10 +61,14 @@ pub(super) async fn post(worker: Arc<Worker>, caller: Caller, command: Post) -> 
         };
         Ok(writes(&timeline, expect, Room::decide(&(), &context, say)?))
     };
+    let (held, decide) = (&*worker, &decide);
     let written = worker
         .ledger
         .execute(&caller, &command, &timeline, |race| {
-            worker.decide(race, parties, &decide)
+            files::taking(held, attachments, message, move |offers| async move {
+                held.decide(race, parties, |view| decide(view, offers.clone()))
+                    .await
+            })
         })
         .await?;
     let position = written.last().cloned();

@@ -324,6 +324,7 @@ pub(crate) fn post(home: Home, body: &str) -> Post {
         room: home.room,
         body: body.into(),
         reply_to: None,
+        attachments: Vec::new(),
     }
 }
 

@@ -51,6 +51,7 @@ impl Chat {
             room,
             body: request.body,
             reply_to,
+            attachments: Vec::new(),
         };
         let posted = self.0.chat(&caller, &command).await?;
         Ok(PostReply {

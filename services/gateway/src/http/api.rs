@@ -10,6 +10,7 @@ use poem_openapi::{LicenseObject, OpenApi, OpenApiService};
 use super::accounts::Accounts;
 use super::audit::Audit;
 use super::categories::Categories;
+use super::files::Files;
 use super::invites::Invites;
 use super::members::Members;
 use super::messages::Messages;
@@ -35,6 +36,7 @@ type Operations = (
     Audit,
     Messages,
     Search,
+    Files,
     TicketDesk,
 );
 type RouteTable = HashMap<String, HashMap<http::Method, BoxEndpoint<'static>>>;
@@ -91,6 +93,7 @@ fn operations(gateway: &Arc<Gateway>) -> Operations {
         Audit(gateway()),
         Messages(gateway()),
         Search(gateway()),
+        Files(gateway()),
         TicketDesk(gateway()),
     )
 }

@@ -39,6 +39,8 @@ pub(super) struct Rules {
     pub body: BodyLimits,
     /// Longest time until an answer begins.
     pub timeout: Duration,
+    /// The same for uploads of files: how large, and how long.
+    pub upload: (u64, Duration),
     /// Whether people reach us by HTTPS alone.
     pub https: bool,
     /// The methods of each route pattern, for `Allow`.
@@ -60,6 +62,10 @@ impl Rules {
                 timeout: Duration::from_millis(gateway.body_timeout_ms),
             },
             timeout: Duration::from_millis(gateway.request_timeout_ms),
+            upload: (
+                config.files.max_file_bytes.max(config.files.max_image_bytes),
+                Duration::from_millis(config.files.upload_timeout_ms + gateway.request_timeout_ms),
+            ),
             https: gateway.public_url.starts_with("https://"),
             methods: HashMap::new(),
         })
@@ -90,11 +96,16 @@ impl<E: Endpoint<Output = Response>> Door<E> {
         if let Err(refused) = self.admit(&request, visit) {
             return (refused.response(), None);
         }
+        let timeout = if is_upload(&request) {
+            self.rules.upload.1
+        } else {
+            self.rules.timeout
+        };
         request.set_data(visit.clone());
         request.set_data(self.rules.body);
         request.set_data(Arc::clone(&self.rules.limits));
         let call = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
-        match tokio::time::timeout(self.rules.timeout, call).await {
+        match tokio::time::timeout(timeout, call).await {
             Ok(Ok(Ok(response))) => {
                 let route = response.data().cloned();
                 (response, route)
@@ -129,7 +140,12 @@ impl<E: Endpoint<Output = Response>> Door<E> {
         }
         let announced = request.headers().get(header::CONTENT_LENGTH);
         let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|bytes| bytes > self.rules.body.max_bytes as u64) {
+        let most = if is_upload(request) {
+            self.rules.upload.0
+        } else {
+            self.rules.body.max_bytes as u64
+        };
+        if announced.is_some_and(|bytes| bytes > most) {
             return Err(Failure::too_large());
         }
         // Who brings a token is charged by account once it is verified, and by address if it is not.
@@ -211,6 +227,15 @@ impl<E: Endpoint<Output = Response>> Endpoint for Door<E> {
         self.metrics.answered(&method, route, status, begun.elapsed());
         Ok(response)
     }
+}
+
+/// Whether the body is a file, which is read in pieces by who takes it.
+fn is_upload(request: &Request) -> bool {
+    let path = request.uri().path();
+    let room = path
+        .strip_prefix("/v1/rooms/")
+        .and_then(|rest| rest.strip_suffix("/uploads"));
+    *request.method() == Method::POST && room.is_some_and(|room| !room.contains('/'))
 }
 
 /// Whether the client already has what the answer says.

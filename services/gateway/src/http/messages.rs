@@ -12,6 +12,7 @@ use veza_platform::event_log::{Position, StreamName};
 use veza_readmodel::{Range, rows};
 
 use super::body::Json;
+use super::files::{self, File};
 use super::fresh::Fresh;
 use super::page::DEFAULT_LIMIT;
 use super::problem::Failure;
@@ -35,6 +36,10 @@ struct NewMessage {
     command_id: Option<Uuid>,
     /// Which message it answers.
     reply_to: Option<Uuid>,
+    /// Files that were uploaded for this room; with some, the body may be empty.
+    #[serde(default)]
+    #[oai(default)]
+    attachments: Vec<Uuid>,
 }
 
 /// A message is stored.
@@ -66,6 +71,8 @@ pub(super) struct Message {
     reply_to: Option<Uuid>,
     /// When it was posted.
     posted_at: OffsetDateTime,
+    /// Files that came with it.
+    attachments: Option<Vec<File>>,
 }
 
 /// A stretch of a timeline.
@@ -92,6 +99,7 @@ impl From<rows::Message> for Message {
             body: row.body,
             reply_to: row.reply_to.map(veza_events::MessageId::uuid),
             posted_at: row.posted_at.time(),
+            attachments: files::some(row.attachments.into_iter().map(File::from).collect()),
         }
     }
 }
@@ -117,6 +125,7 @@ impl Messages {
             room,
             body: body.body,
             reply_to: body.reply_to.map(Into::into),
+            attachments: body.attachments.into_iter().map(Into::into).collect(),
         };
         let caller = once.caller_as(&self.0, &session, body.command_id).await?;
         let posted = self.0.chat(&caller, &command).await?;

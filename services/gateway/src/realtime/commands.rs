@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use tokio::time::Instant;
-use veza_events::{CommandId, MessageId, RoomId};
+use veza_events::{AttachmentId, CommandId, MessageId, RoomId};
 use veza_platform::ambient;
 use veza_platform::config::RealtimeConfig;
 use veza_platform::contract::chat::Post;
@@ -42,6 +42,7 @@ pub(super) enum Command {
         command: CommandId,
         body: String,
         reply_to: Option<MessageId>,
+        attachments: Vec<AttachmentId>,
     },
 }
 
@@ -57,7 +58,11 @@ impl Session {
                 command,
                 body,
                 reply_to,
-            } => (id, self.send(id, room, command, body, reply_to).await),
+                attachments,
+            } => (
+                id,
+                self.send(id, room, command, body, reply_to, attachments).await,
+            ),
         };
         if let Err(problem) = outcome {
             self.peer.outbox.push(&Outgoing::error(Some(id), &problem));
@@ -157,6 +162,7 @@ impl Session {
         command: CommandId,
         body: String,
         reply_to: Option<MessageId>,
+        attachments: Vec<AttachmentId>,
     ) -> Result<(), Problem> {
         let services = &self.hub.services;
         let space = match self.peer.watched(room) {
@@ -178,6 +184,7 @@ impl Session {
                     room,
                     body,
                     reply_to,
+                    attachments,
                 },
             )
             .await?;

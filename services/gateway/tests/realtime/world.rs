@@ -107,6 +107,7 @@ impl World {
             author,
             body: Sealed::Closed(format!("sealed:{body}")),
             reply_to: None,
+            attachments: Vec::new(),
         };
         let seq = self
             .store(

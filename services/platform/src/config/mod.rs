@@ -3,6 +3,7 @@
 
 mod check;
 mod edge;
+mod files;
 mod process;
 mod render;
 mod schema;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use check::{Finding, Severity};
 pub use edge::{GatewayConfig, LimitsConfig, RealtimeConfig};
+pub use files::FilesConfig;
 pub use process::{LifecycleConfig, LogFormat, TelemetryConfig};
 pub use secret::{REDACTED, Secret, ServiceUrl};
 pub use stores::{KeysConfig, NatsConfig, PostgresConfig, RedisConfig, S3Config};
@@ -39,6 +41,8 @@ pub struct Config {
     pub redis: RedisConfig,
     /// Files and recordings.
     pub s3: S3Config,
+    /// Files that people send.
+    pub files: FilesConfig,
     /// Keys that seal personal data.
     pub keys: KeysConfig,
     /// The HTTP server.

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use veza_events::{
-    AccountId, CategoryId, InviteId, MessageId, Permissions, RoleId, RoomId, SpaceId, Timestamp,
+    AccountId, AttachmentId, CategoryId, InviteId, MessageId, Permissions, RoleId, RoomId, SpaceId,
+    Timestamp,
     space::{Place, RoomKind, Whom},
 };
 
@@ -296,6 +297,9 @@ pub struct Post {
     pub body: String,
     /// Which message it answers.
     pub reply_to: Option<MessageId>,
+    /// Uploaded files that go with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<AttachmentId>,
 }
 
 /// A message is stored.

@@ -5,6 +5,7 @@
 //! the sequence of their last change, and nothing older overwrites it.
 
 mod account;
+mod attachment;
 mod audit;
 mod member;
 mod overrides;
@@ -74,6 +75,7 @@ pub(crate) struct Changes<'a> {
     members: member::Members<'a>,
     audit: audit::Audit<'a>,
     rooms: room::Rooms<'a>,
+    attachments: attachment::Attachments<'a>,
 }
 
 /// What writing came to.
@@ -115,7 +117,10 @@ impl<'a> Changes<'a> {
                 self.members.take(moment, event);
                 self.audit.member(moment, event);
             }
-            (Event::Room(event), _) => self.rooms.take(moment, event),
+            (Event::Room(event), _) => {
+                self.rooms.take(moment, event);
+                self.attachments.take(moment, event);
+            }
             // Who holds a name is decided in the log and asked of nobody here. An event that lies under
             // another aggregate than its type's says nothing that could be shown.
             (Event::Handle(_) | Event::Account(_) | Event::Space(_), _) => {}
@@ -133,6 +138,7 @@ impl<'a> Changes<'a> {
         written.rows += self.overrides.write(connection, schema).await?;
         written.rows += self.members.write(connection, schema).await?;
         written.rows += self.audit.write(connection, schema).await?;
+        written.rows += self.attachments.write(connection, schema).await?;
         let rooms = self.rooms.write(connection, schema).await?;
         written.rows += rooms.rows;
         written.repeated_messages = rooms.repeated_messages;

@@ -53,6 +53,7 @@ impl<'a> Rooms<'a> {
                     body: event.body.clear().map(text).map(Cow::into_owned),
                     reply_to: event.reply_to.map(MessageId::uuid),
                     posted_at: moment.at,
+                    files: u16::try_from(event.attachments.len()).unwrap_or(u16::MAX),
                 });
             }
         }
@@ -89,7 +90,7 @@ impl<'a> Rooms<'a> {
             Vec::with_capacity(count),
         );
         let (mut times, mut seqs) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        let mut languages = Vec::with_capacity(count);
+        let (mut languages, mut files) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for (moment, event) in &self.messages {
             ids.push(event.message.uuid());
             rooms.push(event.room.uuid());
@@ -101,12 +102,14 @@ impl<'a> Rooms<'a> {
             replies.push(event.reply_to.map(MessageId::uuid));
             times.push(moment.at);
             seqs.push(moment.seq);
+            files.push(i32::try_from(event.attachments.len()).unwrap_or(i32::MAX));
         }
         let sql =
-            "INSERT INTO {s}.message (message, room, space, author, body, reply_to, posted_at, seq, language)
-            SELECT m, r, s, a, b, reply, at, seq, l::regconfig FROM unnest($1::uuid[], $2::uuid[], $3::uuid[],
-                $4::uuid[], $5::text[], $6::uuid[], $7::timestamptz[], $8::int8[], $9::text[])
-                AS new (m, r, s, a, b, reply, at, seq, l)
+            "INSERT INTO {s}.message (message, room, space, author, body, reply_to, posted_at, seq, language,
+                attachments)
+            SELECT m, r, s, a, b, reply, at, seq, l::regconfig, f FROM unnest($1::uuid[], $2::uuid[], $3::uuid[],
+                $4::uuid[], $5::text[], $6::uuid[], $7::timestamptz[], $8::int8[], $9::text[],
+                $10::int4[]) AS new (m, r, s, a, b, reply, at, seq, l, f)
             ON CONFLICT (message) DO NOTHING";
         let query = schema
             .query(sql)
@@ -120,6 +123,7 @@ impl<'a> Rooms<'a> {
             .bind(times)
             .bind(seqs)
             .bind(languages)
+            .bind(files)
             .execute(connection)
             .await?
             .rows_affected())

@@ -350,6 +350,7 @@ async fn a_message_that_is_in_the_log_twice_is_shown_once() {
         author: community.people[0],
         body: Sealed::from("once"),
         reply_to: None,
+        attachments: Vec::new(),
     });
     let fact = Fact {
         subject: Subject::Room(community.shard, community.rooms[0]),

@@ -51,6 +51,14 @@ pub struct CachedMessage {
     /// When it was posted.
     #[serde(rename = "t", with = "time::serde::rfc3339")]
     pub posted_at: OffsetDateTime,
+    /// How many files came with it.
+    #[serde(rename = "f", default, skip_serializing_if = "is_zero")]
+    pub files: u16,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like that")]
+fn is_zero(count: &u16) -> bool {
+    *count == 0
 }
 
 impl From<CachedMessage> for Message {
@@ -64,6 +72,8 @@ impl From<CachedMessage> for Message {
             body: cached.body,
             reply_to: cached.reply_to.map(MessageId::new),
             posted_at: cached.posted_at.into(),
+            files: cached.files,
+            attachments: Vec::new(),
         }
     }
 }
@@ -77,6 +87,7 @@ impl From<&Message> for CachedMessage {
             body: message.body.clone(),
             reply_to: message.reply_to.map(MessageId::uuid),
             posted_at: message.posted_at.time(),
+            files: message.files,
         }
     }
 }

@@ -118,6 +118,8 @@ fn hit(row: &QueryResult) -> Result<Hit, DbErr> {
         body: row.try_get("", "body")?,
         reply_to: row.try_get::<Option<Uuid>>("", "reply_to")?.map(MessageId::from),
         posted_at: row.try_get::<OffsetDateTime>("", "posted_at")?.into(),
+        files: 0,
+        attachments: Vec::new(),
     };
     Ok(Hit {
         message,

@@ -95,6 +95,7 @@ async fn message(
         room,
         body: format!("message {number} of an ordinary length, as people write them to each other"),
         reply_to: None,
+        attachments: Vec::new(),
     };
     let event = MessagePosted {
         space,
@@ -103,6 +104,7 @@ async fn message(
         author,
         body: post.body.clone().into(),
         reply_to: None,
+        attachments: Vec::new(),
     };
     let write = Write {
         subject: Subject::Room(shard, room),

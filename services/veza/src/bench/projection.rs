@@ -144,6 +144,7 @@ async fn live(
                 room: rooms[number % rooms.len()].into(),
                 body: format!("message {number}"),
                 reply_to: None,
+                attachments: Vec::new(),
             };
             if let Ok(posted) = bus.chat(&caller, &post).await {
                 acked

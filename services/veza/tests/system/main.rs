@@ -6,6 +6,7 @@ mod chaos;
 mod conversation;
 mod example;
 mod failures;
+mod files;
 mod grpc;
 mod log;
 mod moderation;

@@ -27,9 +27,23 @@ impl Platform {
         Self::with(&EVERY_ROLE, 1, &[]).await
     }
 
+    /// One that also takes files.
+    pub(crate) async fn with_files(env: &[(&'static str, &str)]) -> Self {
+        Self::of(&EVERY_ROLE, 1, true, env).await
+    }
+
     pub(crate) async fn with(
         roles: &[&'static str],
         nats_nodes: usize,
+        env: &[(&'static str, &str)],
+    ) -> Self {
+        Self::of(roles, nats_nodes, false, env).await
+    }
+
+    async fn of(
+        roles: &[&'static str],
+        nats_nodes: usize,
+        files: bool,
         env: &[(&'static str, &str)],
     ) -> Self {
         let folder = TestFolder::new();
@@ -55,7 +69,7 @@ impl Platform {
             binary: PathBuf::from(env!("CARGO_BIN_EXE_veza")),
             roles: roles.to_vec(),
             nats_nodes,
-            s3: false,
+            s3: files,
             throwaway_postgres: Some(std::env::temp_dir().join("veza-test-postgres")),
             env: settings,
         };

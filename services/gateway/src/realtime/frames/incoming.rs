@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, de::Error as _};
 use serde_json::Value;
-use veza_events::{CommandId, MessageId, RoomId};
+use veza_events::{AttachmentId, CommandId, MessageId, RoomId};
 use veza_platform::contract::{Problem, ProblemKind};
 
 /// A frame from a client.
@@ -54,6 +54,9 @@ pub(crate) enum Incoming {
         /// Which message it answers.
         #[serde(default)]
         reply_to: Option<MessageId>,
+        /// Files that were uploaded for the room.
+        #[serde(default)]
+        attachments: Vec<AttachmentId>,
     },
     /// Are you there?
     Ping {},
@@ -218,6 +221,7 @@ mod tests {
                     command_id: ROOM.parse().unwrap(),
                     body: "hi".into(),
                     reply_to: None,
+                    attachments: Vec::new(),
                 },
             ),
             (r#"{"t":"ping"}"#.to_owned(), Incoming::Ping {}),

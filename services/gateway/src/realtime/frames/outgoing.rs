@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use bytes::{BufMut, BytesMut};
 use serde::Serialize;
 use veza_events::{
-    AccountId, CommandId, MessageId, RoomId, SessionId, Timestamp,
+    AccountId, AttachmentId, CommandId, MessageId, RoomId, SessionId, Timestamp,
+    attachment::{AboutAttachment, AttachmentKind},
     room::{MessagePosted, RoomEvent},
 };
 use veza_platform::contract::Problem;
@@ -144,9 +145,22 @@ enum EventData<'a> {
         /// Absent when the author's key is gone for good.
         body: Option<&'a str>,
         reply_to: Option<MessageId>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        attachments: Vec<FileData<'a>>,
     },
     /// Nothing that clients need, or a type that this version does not know.
     Nothing {},
+}
+
+/// A file of a message.
+#[derive(Debug, Serialize)]
+struct FileData<'a> {
+    id: AttachmentId,
+    kind: AttachmentKind,
+    size: u64,
+    /// Absent when the author's key is gone for good.
+    #[serde(flatten)]
+    about: Option<&'a AboutAttachment>,
 }
 
 /// The envelope of an event that goes to clients, apart from what happened.
@@ -168,11 +182,21 @@ pub(crate) fn event_frame(head: &EventHead<'_>, event: Option<&RoomEvent>) -> Fr
             message,
             body,
             reply_to,
+            attachments,
             ..
         })) => EventData::Message {
             message: *message,
             body: body.clear().map(String::as_str),
             reply_to: *reply_to,
+            attachments: attachments
+                .iter()
+                .map(|file| FileData {
+                    id: file.attachment,
+                    kind: file.kind,
+                    size: file.size,
+                    about: file.about.clear(),
+                })
+                .collect(),
         },
         Some(RoomEvent::Opened(_)) | None => EventData::Nothing {},
     };
@@ -203,6 +227,16 @@ pub(crate) fn message_json(room: RoomId, message: &Message) -> Vec<u8> {
             message: message.id,
             body: message.body.as_deref(),
             reply_to: message.reply_to,
+            attachments: message
+                .attachments
+                .iter()
+                .map(|file| FileData {
+                    id: file.id,
+                    kind: file.kind,
+                    size: file.size,
+                    about: file.about.as_ref(),
+                })
+                .collect(),
         },
     };
     serde_json::to_vec(&frame).expect("frames are plain data")
@@ -277,6 +311,7 @@ mod tests {
             author: id(2),
             body,
             reply_to: None,
+            attachments: Vec::new(),
         })
     }
 

@@ -133,6 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                     command_id,
                     body,
                     reply_to,
+                    attachments,
                 },
                 _,
             ) => {
@@ -142,6 +143,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                     command: command_id,
                     body,
                     reply_to,
+                    attachments,
                 };
                 self.queue(id, command);
             }
