@@ -2,6 +2,7 @@
 //! rebuild: commands go to workers over the bus, answers come from the read model and the event log.
 
 mod access;
+mod choices;
 mod digest;
 #[cfg(test)]
 mod drift;
@@ -12,6 +13,7 @@ mod http;
 mod problems;
 #[cfg(test)]
 mod raw;
+mod reads;
 pub mod realtime;
 mod rooms;
 mod server;
@@ -37,6 +39,7 @@ use veza_readmodel::{CacheOptions, PostgresOptions, ReadMetrics, ReadModel, Read
 use realtime::{Realtime, Services, Upgrade};
 
 pub use http::{Failure, Origins, document};
+pub use reads::Reads;
 pub use server::Server;
 pub use state::Gateway;
 
@@ -78,8 +81,9 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
         },
     );
     watch_health(&rt, &gateway);
+    gateway.reads.start(&rt.lifecycle);
     let services: Arc<dyn Services> = gateway.clone();
-    let realtime = Realtime::start(&rt, gateway.log.clone(), services);
+    let realtime = Realtime::start(&rt, gateway.nats.clone(), gateway.log.clone(), services);
     let upgrade = Upgrade::new(realtime, Arc::clone(&gateway.origins));
     let calls = grpc::endpoint(&gateway).await?;
     let (app, limits) = http::app(&gateway, upgrade, &calls)?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use veza_events::{CommandId, Shards};
+use veza_events::{AccountId, CommandId, RoomId, Shards, Subject};
 use veza_platform::ambient;
 use veza_platform::blobs::Blobs;
 use veza_platform::bus::Bus;
@@ -14,7 +14,7 @@ use veza_platform::contract::{Caller, Command, Problem, ProblemKind};
 use veza_platform::event_log::EventLog;
 use veza_platform::health::Health;
 use veza_platform::kv::{Kv, KvError};
-use veza_platform::ledger::Ledger;
+use veza_platform::ledger::{Ledger, read_problem};
 use veza_platform::lifecycle::Lifecycle;
 use veza_platform::telemetry::Metrics;
 use veza_platform::tokens::Verifier;
@@ -22,9 +22,11 @@ use veza_platform::uploads::Uploads;
 use veza_readmodel::ReadModel;
 
 use crate::access::AccessCache;
+use crate::choices::ChoiceBook;
 use crate::digest;
 use crate::files::Intake;
 use crate::http::Origins;
+use crate::reads::Reads;
 use crate::rooms::RoomIndex;
 use crate::tickets::Tickets;
 
@@ -57,6 +59,10 @@ pub struct Gateway {
     pub access: Arc<AccessCache>,
     /// Where rooms are.
     pub rooms: RoomIndex,
+    /// How far accounts have read.
+    pub reads: Arc<Reads>,
+    /// What accounts have chosen to be told of.
+    pub choices: ChoiceBook,
     /// Tickets for sockets.
     pub tickets: Tickets,
     /// Which web pages may call.
@@ -101,6 +107,11 @@ impl Gateway {
             rooms: RoomIndex::new(log.clone(), parts.read.clone(), shards),
             access: Arc::new(access_of(bus.clone())),
             tickets: Tickets::new(&log, ticket_life),
+            reads: Arc::new(Reads::new(
+                &log,
+                Duration::from_millis(config.realtime.read_marker_interval_ms),
+            )),
+            choices: ChoiceBook::new(&log),
             idempotency: Kv::open(&log, IDEMPOTENCY),
             ledger: parts.ledger,
             log,
@@ -134,6 +145,20 @@ impl Gateway {
     ) -> Result<C::Reply, Problem> {
         let _turn = self.turn()?;
         self.bus.chat(caller, command).await
+    }
+
+    /// Notes that an account has read a room up to `seq`, or to its end. Returns which.
+    ///
+    /// # Errors
+    /// `room.not_found`, `platform.busy`, `platform.unavailable`.
+    pub(crate) async fn mark_read(&self, account: AccountId, room: RoomId, seq: u64) -> Result<u64, Problem> {
+        let place = self.rooms.place(room).await?;
+        self.access.in_room(account, place.space, room).await?;
+        let subject = Subject::Room(place.shard, room).to_string();
+        let last = self.log.last(&subject).await.map_err(read_problem)?;
+        let seq = seq.min(last.map_or(0, |last| last.position.seq));
+        self.reads.mark(account, room, seq)?;
+        Ok(seq)
     }
 
     fn turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Problem> {

@@ -25,14 +25,16 @@ const AGGREGATES: [&str; 19] = [
     "ticket",
     "message",
 ];
-/// Texts of the same form that are no codes: fields of log lines.
-const NO_CODES: [&str; 6] = [
+/// Texts of the same form that are no codes: fields of log lines, kinds of notices.
+const NO_CODES: [&str; 8] = [
     "attachment.id",
     "room.id",
     "account.id",
     "space.id",
     "session.id",
     "message.id",
+    "account.read",
+    "account.notifications",
 ];
 
 fn root() -> PathBuf {

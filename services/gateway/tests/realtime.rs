@@ -15,6 +15,10 @@ mod closing;
 mod following;
 #[path = "realtime/outage.rs"]
 mod outage;
+#[path = "realtime/people.rs"]
+mod people;
+#[path = "realtime/reconnects.rs"]
+mod reconnects;
 #[path = "realtime/refusals.rs"]
 mod refusals;
 #[path = "realtime/stage.rs"]

@@ -15,3 +15,5 @@ mod site;
 mod speed;
 #[path = "projector/structure.rs"]
 mod structure;
+#[path = "projector/unread.rs"]
+mod unread;

@@ -17,6 +17,7 @@ mod queries;
 mod read_model;
 mod search;
 mod timelines;
+mod unread;
 
 pub mod cache;
 pub mod entity;
@@ -30,6 +31,7 @@ pub use options::{CacheOptions, PostgresOptions, ReadOptions};
 pub use read_model::ReadModel;
 pub use rows::{List, PageOf, Range, Timeline};
 pub use search::{FILTERS, Has, Hit, MAX_CHARS, SearchWords, Snippet, WordsError};
+pub use unread::{MESSAGES_PER_MARK, RoomCount};
 
 /// Name under which the projector keeps its positions.
 pub const PROJECTION: &str = "read";

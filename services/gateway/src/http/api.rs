@@ -14,6 +14,7 @@ use super::files::Files;
 use super::invites::Invites;
 use super::members::Members;
 use super::messages::Messages;
+use super::notifications::Notifications;
 use super::overrides::OverridesOf;
 use super::roles::Roles;
 use super::rooms::Rooms;
@@ -21,6 +22,7 @@ use super::search::Search;
 use super::sessions::Sessions;
 use super::spaces::Spaces;
 use super::tickets::TicketDesk;
+use super::unread::Unread;
 use crate::state::Gateway;
 
 type Operations = (
@@ -37,6 +39,7 @@ type Operations = (
     Messages,
     Search,
     Files,
+    (Unread, Notifications),
     TicketDesk,
 );
 type RouteTable = HashMap<String, HashMap<http::Method, BoxEndpoint<'static>>>;
@@ -94,6 +97,7 @@ fn operations(gateway: &Arc<Gateway>) -> Operations {
         Messages(gateway()),
         Search(gateway()),
         Files(gateway()),
+        (Unread(gateway()), Notifications(gateway())),
         TicketDesk(gateway()),
     )
 }

@@ -15,6 +15,7 @@ mod limits;
 mod members;
 mod messages;
 mod metrics;
+mod notifications;
 mod origins;
 mod overrides;
 mod page;
@@ -37,6 +38,7 @@ mod tags;
 #[cfg(test)]
 mod tests;
 mod tickets;
+mod unread;
 mod visit;
 
 use std::sync::Arc;

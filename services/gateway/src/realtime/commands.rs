@@ -1,18 +1,18 @@
 //! What a client asks for, one after another per socket. Every command is answered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::StreamExt;
 use tokio::time::Instant;
-use veza_events::{AttachmentId, CommandId, MessageId, RoomId};
+use veza_events::{AccountId, AttachmentId, CommandId, MessageId, RoomId};
 use veza_platform::ambient;
 use veza_platform::config::RealtimeConfig;
 use veza_platform::contract::chat::Post;
 use veza_platform::contract::{Caller, Problem, ProblemKind};
 use veza_platform::notices::Missed;
 
-use super::frames::{CloseCode, Level, Outgoing, ResetReason, ResumeFrom};
+use super::frames::{CloseCode, Level, Mood, Outgoing, ResetReason, ResumeFrom};
 use super::hub::Hub;
 use super::outbox::Outbox;
 use super::room::Room;
@@ -35,6 +35,16 @@ pub(super) enum Command {
     Watch { id: u64, rooms: BTreeMap<RoomId, Level> },
     /// Follow rooms no more.
     Unwatch { id: u64, rooms: Vec<RoomId> },
+    /// A room was read.
+    Read { id: u64, room: RoomId, seq: u64 },
+    /// Somebody is typing.
+    Typing { room: RoomId },
+    /// Whom to tell of, and how to be seen.
+    Presence {
+        id: u64,
+        watch: Option<BTreeSet<AccountId>>,
+        state: Option<Mood>,
+    },
     /// Post a message.
     Send {
         id: u64,
@@ -52,6 +62,9 @@ impl Session {
         let (id, outcome) = match command {
             Command::Watch { id, rooms } => (id, self.watch(id, rooms).await),
             Command::Unwatch { id, rooms } => return self.unwatch(id, &rooms),
+            Command::Read { id, room, seq } => (id, self.read(id, room, seq).await),
+            Command::Typing { room } => return self.typing(room).await,
+            Command::Presence { id, watch, state } => (id, self.presence(id, watch, state).await),
             Command::Send {
                 id,
                 room,
@@ -141,9 +154,50 @@ impl Session {
             self.peer.arrived(*room);
             self.forget(*room);
         }
+        self.done(id, BTreeMap::new());
+    }
+
+    async fn read(&self, id: u64, room: RoomId, seq: u64) -> Result<(), Problem> {
+        let account = self.peer.identity.account;
+        let seq = self.hub.services.mark_read(account, room, seq).await?;
+        self.done(id, [(room, seq)].into());
+        Ok(())
+    }
+
+    async fn presence(
+        &self,
+        id: u64,
+        watch: Option<BTreeSet<AccountId>>,
+        state: Option<Mood>,
+    ) -> Result<(), Problem> {
+        let (presence, peer) = (&self.hub.presence, &self.peer);
+        let targets = match watch {
+            None => None,
+            Some(all) if all.len() > self.limits.max_watched_accounts => {
+                let detail = "a socket cannot watch that many accounts";
+                let code = "account.too_many_watched";
+                return Err(Problem::new(ProblemKind::TooMany, code, detail));
+            }
+            Some(all) => {
+                let asked = all.into_iter().collect();
+                let account = peer.identity.account;
+                Some(self.hub.services.acquainted(account, asked, None).await?)
+            }
+        };
+        if let Some(mood) = state {
+            presence.enter(peer, mood);
+        }
+        self.done(id, BTreeMap::new());
+        if let Some(targets) = targets {
+            presence.watch(peer, targets.into_iter().collect()).await;
+        }
+        Ok(())
+    }
+
+    fn done(&self, id: u64, heads: BTreeMap<RoomId, u64>) {
         let ok = Outgoing::Ok {
             id,
-            heads: BTreeMap::new(),
+            heads,
             refused: BTreeMap::new(),
         };
         self.peer.outbox.push(&ok.frame());
@@ -250,6 +304,7 @@ impl Stranger {
             Ok(place) => place,
             Err(problem) => return refuse(&problem, CloseCode::Restarting),
         };
+        hub.presence.enter(&peer, Mood::default());
         let session = Arc::new(Session { hub, peer, limits });
         let fills = session.ready(resume, place).await;
         Greeted::Welcome(session, fills)

@@ -78,7 +78,12 @@ async fn dispatch(hub: &Arc<Hub>, record: Record, dirty: &mut Dirty) {
                 hub.changes.note(space, Some(account), need.member);
             }
             match change {
-                MemberChange::Gone => hub.deny(space, account),
+                MemberChange::Gone => {
+                    hub.deny(space, account);
+                    let position = &record.position;
+                    hub.presence
+                        .doubt(account, position.seq, position.stream.as_str());
+                }
                 MemberChange::Access => hub.recheck(space, account, need),
                 MemberChange::Nothing => {}
             }

@@ -19,6 +19,7 @@ use super::access::{Changes, Rechecks};
 use super::frames::{EventHead, Frame, event_frame};
 use super::metrics::RealtimeMetrics;
 use super::notices::NoticeFeed;
+use super::presence::Presence;
 use super::ring::RingLimits;
 use super::room::{Accepted, Need, Room};
 use super::services::Services;
@@ -54,6 +55,8 @@ pub(super) struct Hub {
     pub(super) rechecks: Rechecks,
     pub(super) changes: Changes,
     pub(super) notices: NoticeFeed,
+    pub(super) presence: Presence,
+    pub(super) client: async_nats::Client,
     /// Turns of those who read from the log to fill a gap.
     pub(super) filling: Semaphore,
     shards: Shards,
@@ -75,6 +78,8 @@ pub(super) struct HubParts {
     pub(super) sockets: Sockets,
     pub(super) shards: Shards,
     pub(super) ring_events: usize,
+    pub(super) presence: Presence,
+    pub(super) client: async_nats::Client,
 }
 
 impl Hub {
@@ -88,6 +93,8 @@ impl Hub {
             sockets,
             shards,
             ring_events,
+            presence,
+            client,
         } = parts;
         let notices = NoticeFeed::new(Notices::open(&log));
         Self {
@@ -99,6 +106,8 @@ impl Hub {
             rechecks: Rechecks::default(),
             changes: Changes::default(),
             notices,
+            presence,
+            client,
             filling: Semaphore::new(FILLING),
             shards,
             rooms: Mutex::default(),

@@ -24,6 +24,10 @@ pub(super) struct RealtimeMetrics {
     pub(super) closes: Family<Why, Counter>,
     pub(super) fills: Family<Why, Counter>,
     pub(super) unreadable: Counter,
+    pub(super) typing: Counter,
+    pub(super) typing_left_out: Counter,
+    present: Gauge,
+    presence_watched: Gauge,
 }
 
 /// A reason, as a label.
@@ -60,6 +64,16 @@ impl RealtimeMetrics {
                 "Bytes of recent events kept in memory",
                 &this.ring_bytes,
             );
+            gauge(
+                "realtime_present",
+                "Accounts that are here, or were a moment ago",
+                &this.present,
+            );
+            gauge(
+                "realtime_presence_watched",
+                "Accounts whose presence somebody here watches",
+                &this.presence_watched,
+            );
             let mut counter =
                 |name: &str, help: &str, counter: &Counter| registry.register(name, help, counter.clone());
             counter("realtime_events", "Events of watched rooms", &this.events);
@@ -84,6 +98,16 @@ impl RealtimeMetrics {
                 "Events that could not be decoded",
                 &this.unreadable,
             );
+            counter(
+                "realtime_typing",
+                "Times that a socket was told of somebody typing",
+                &this.typing,
+            );
+            counter(
+                "realtime_typing_left_out",
+                "Times that a slow reader was not told of somebody typing",
+                &this.typing_left_out,
+            );
             registry.register(
                 "realtime_closes",
                 "Sockets that were closed, by reason",
@@ -96,6 +120,13 @@ impl RealtimeMetrics {
             );
         });
         this
+    }
+
+    /// Notes how many accounts are here, and how many are watched.
+    pub(super) fn presence(&self, here: usize, watched: usize) {
+        self.present.set(i64::try_from(here).unwrap_or(i64::MAX));
+        self.presence_watched
+            .set(i64::try_from(watched).unwrap_or(i64::MAX));
     }
 
     /// Counts a socket that is closed by us.

@@ -17,6 +17,7 @@ mod hub;
 mod metrics;
 mod notices;
 mod outbox;
+mod presence;
 mod rate;
 mod reader;
 mod resume;
@@ -25,6 +26,7 @@ mod room;
 mod services;
 mod socket;
 mod sockets;
+mod typing;
 mod upgrade;
 mod writer;
 
@@ -44,6 +46,7 @@ pub use upgrade::Upgrade;
 
 use hub::{Hub, HubParts};
 use metrics::RealtimeMetrics;
+use presence::Presence;
 use sockets::Sockets;
 
 /// How often badges, idle rooms and gauges are looked at.
@@ -66,7 +69,12 @@ pub struct Realtime {
 impl Realtime {
     /// Begins to follow the log. Its tasks belong to the runtime's life; when that is asked to stop, every
     /// client is asked to come back, and drained.
-    pub fn start(runtime: &Runtime, log: EventLog, services: Arc<dyn Services>) -> Self {
+    pub fn start(
+        runtime: &Runtime,
+        client: async_nats::Client,
+        log: EventLog,
+        services: Arc<dyn Services>,
+    ) -> Self {
         let Runtime {
             config,
             lifecycle,
@@ -75,6 +83,7 @@ impl Realtime {
         } = runtime;
         let shards = Shards::new(u16::try_from(config.nats.shards).unwrap_or(u16::MAX));
         let limits = Arc::new(config.realtime.clone());
+        let (presence, doubts) = Presence::new(client.clone(), &limits);
         let hub = Arc::new(Hub::new(HubParts {
             services,
             log,
@@ -83,6 +92,8 @@ impl Realtime {
             sockets: Sockets::new(limits.max_sockets_per_account),
             shards,
             ring_events: limits.ring_events,
+            presence,
+            client,
         }));
         // These go on until the last socket is drained.
         for shard in 0..shards.count() {
@@ -93,6 +104,13 @@ impl Realtime {
         }
         lifecycle.accompany("accesses", access::run(Arc::clone(&hub)));
         lifecycle.accompany("notices", notices::run(Arc::clone(&hub)));
+        lifecycle.accompany("presence", presence::run(Arc::clone(&hub)));
+        lifecycle.accompany("presence feed", presence::listen(Arc::clone(&hub)));
+        lifecycle.accompany("presence accesses", presence::settle(Arc::clone(&hub), doubts));
+        lifecycle.accompany(
+            "typing",
+            typing::run(Arc::clone(&hub), Duration::from_millis(limits.typing_ttl_ms)),
+        );
         lifecycle.accompany("housekeeping", keep_house(Arc::clone(&hub)));
         lifecycle.accompany("revocations", revoke(Arc::clone(&hub)));
         let jitter = Duration::from_millis(

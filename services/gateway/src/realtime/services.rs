@@ -1,6 +1,7 @@
 //! What the WebSocket needs of everything else, in one place: tickets, accesses, workers, keys, history.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use veza_events::{AccountId, RoomId, SessionId, SpaceId};
@@ -50,6 +51,23 @@ pub trait Services: Send + Sync + 'static {
     /// # Errors
     /// The worker's refusal; `platform.unavailable` when the outcome is unknown.
     fn post(&self, caller: Caller, post: Post) -> BoxFuture<'_, Result<Posted, Problem>>;
+
+    /// Notes that an account has read a room up to `seq`, or to its end. Returns which.
+    ///
+    /// # Errors
+    /// `room.not_found`, `platform.busy`, `platform.unavailable`.
+    fn mark_read(&self, account: AccountId, room: RoomId, seq: u64) -> BoxFuture<'_, Result<u64, Problem>>;
+
+    /// Those of `others` that share a space with `account`; as of a position at least, if there is one.
+    ///
+    /// # Errors
+    /// When the read model is away or behind.
+    fn acquainted(
+        &self,
+        account: AccountId,
+        others: Vec<AccountId>,
+        at_least: Option<(String, u64)>,
+    ) -> BoxFuture<'_, Result<Vec<AccountId>, Problem>>;
 
     /// Decodes a record and opens what its key opens. Ready at once when the key is known.
     ///
@@ -101,6 +119,27 @@ impl Services for Gateway {
 
     fn post(&self, caller: Caller, post: Post) -> BoxFuture<'_, Result<Posted, Problem>> {
         Box::pin(async move { self.chat(&caller, &post).await })
+    }
+
+    fn mark_read(&self, account: AccountId, room: RoomId, seq: u64) -> BoxFuture<'_, Result<u64, Problem>> {
+        Box::pin(self.mark_read(account, room, seq))
+    }
+
+    fn acquainted(
+        &self,
+        account: AccountId,
+        others: Vec<AccountId>,
+        at_least: Option<(String, u64)>,
+    ) -> BoxFuture<'_, Result<Vec<AccountId>, Problem>> {
+        Box::pin(async move {
+            if let Some((stream, seq)) = at_least {
+                let within = Duration::from_millis(self.config.gateway.min_seq_wait_ms);
+                let behind = self.read.wait_for(&stream, seq, within).await;
+                behind.map_err(problems::of_read_model)?;
+            }
+            let known = self.read.acquainted(account, &others).await;
+            known.map_err(problems::of_read_model)
+        })
     }
 
     fn read(&self, record: Record) -> BoxFuture<'static, Result<Recorded, RecordError>> {

@@ -28,6 +28,9 @@ impl SocketKey {
     }
 }
 
+/// Rooms in which one socket can type within a moment.
+const MAX_TYPED: usize = 8;
+
 /// A socket that has said who it is.
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -39,6 +42,8 @@ pub(super) struct Peer {
     watched: Mutex<HashMap<RoomId, Arc<Room>>>,
     /// Rooms that it resumes and that cannot be reached just now.
     awaited: Mutex<HashSet<RoomId>>,
+    /// When it last said that somebody is typing.
+    typed: Mutex<Vec<(RoomId, Instant)>>,
 }
 
 impl Peer {
@@ -55,6 +60,17 @@ impl Peer {
     /// A room is reached, or not wanted any more; `false` when it was not awaited.
     pub(super) fn arrived(&self, room: RoomId) -> bool {
         self.awaited().remove(&room)
+    }
+
+    /// Whether it may say now that somebody is typing; at most once in a room within `every`.
+    pub(super) fn types(&self, room: RoomId, now: Instant, every: Duration) -> bool {
+        let mut typed = self.typed.lock().unwrap_or_else(PoisonError::into_inner);
+        typed.retain(|(_, at)| now.duration_since(*at) < every);
+        if typed.len() >= MAX_TYPED || typed.iter().any(|(known, _)| *known == room) {
+            return false;
+        }
+        typed.push((room, now));
+        true
     }
 
     /// The room, if this socket watches it.
@@ -161,6 +177,7 @@ impl Sockets {
             chain: Chain::default(),
             watched: Mutex::default(),
             awaited: Mutex::default(),
+            typed: Mutex::default(),
         });
         mine.push(Arc::clone(&peer));
         if let Some(open) = state.open.get_mut(&key) {
@@ -174,12 +191,10 @@ impl Sockets {
         Some(peer)
     }
 
-    /// Forgets a socket, and takes it out of all rooms.
-    pub(super) fn leave(&self, key: SocketKey, now: Instant) {
+    /// Forgets a socket, and takes it out of all rooms. Returns whose it was.
+    pub(super) fn leave(&self, key: SocketKey, now: Instant) -> Option<AccountId> {
         let mut state = self.lock();
-        let Some(Open { outbox, peer }) = state.open.remove(&key) else {
-            return;
-        };
+        let Open { outbox, peer } = state.open.remove(&key)?;
         if let Some(peer) = &peer {
             forget(&mut state.by_account, &peer.identity.account, key);
             forget(&mut state.by_session, &peer.identity.session, key);
@@ -189,6 +204,13 @@ impl Sockets {
         for (_, room) in peer.iter().flat_map(|peer| std::mem::take(&mut *peer.lock())) {
             room.unwatch(key, now);
         }
+        peer.map(|peer| peer.identity.account)
+    }
+
+    /// What waits for a socket.
+    pub(super) fn outbox(&self, key: SocketKey) -> Option<Arc<Outbox>> {
+        let state = self.lock();
+        state.open.get(&key).map(|open| Arc::clone(&open.outbox))
     }
 
     /// Tells every socket of an account.

@@ -21,10 +21,24 @@ use crate::world::World;
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 pub(crate) struct Stage {
+    gateway: Door,
+    pub(crate) nats: TestNats,
+}
+
+impl std::ops::Deref for Stage {
+    type Target = Door;
+
+    fn deref(&self) -> &Door {
+        &self.gateway
+    }
+}
+
+/// One gateway.
+pub(crate) struct Door {
     pub(crate) world: Arc<World>,
     pub(crate) address: SocketAddr,
     pub(crate) runtime: Runtime,
-    pub(crate) nats: TestNats,
+    nats: String,
 }
 
 impl Stage {
@@ -42,12 +56,21 @@ impl Stage {
         config.realtime.frame_burst = 10_000;
         config.realtime.restart_jitter_ms = 100;
         change(&mut config.realtime);
-        Self::on(nats, config).await
+        let gateway = Door::on(nats.url(), config, None).await;
+        Self { gateway, nats }
+    }
+}
+
+impl Door {
+    /// Another gateway on the same log, with the same settings.
+    pub(crate) async fn beside(&self) -> Self {
+        let config = (*self.runtime.config).clone();
+        Self::on(self.nats.clone(), config, Some(Arc::clone(&self.world))).await
     }
 
-    async fn on(nats: TestNats, config: Config) -> Self {
+    async fn on(nats: String, config: Config, world: Option<Arc<World>>) -> Self {
         let runtime = Runtime::new(config);
-        let server: async_nats::ServerAddr = nats.url().parse().unwrap();
+        let server: async_nats::ServerAddr = nats.parse().unwrap();
         let (user, password) = (server.username().unwrap(), server.password().unwrap());
         let client = async_nats::ConnectOptions::with_user_and_password(user.into(), password.into())
             .reconnect_delay_callback(|_| Duration::from_millis(50))
@@ -60,11 +83,15 @@ impl Stage {
             timeout: Duration::from_secs(5),
             lifecycle: Lifecycle::default(),
         };
-        let log = EventLog::connect(client, options);
+        let log = EventLog::connect(client.clone(), options);
         log.apply(&StreamsSpec::builtin()).await.unwrap();
-        let world = World::new(log.clone());
+        let world = world.unwrap_or_else(|| {
+            let world = World::new(log.clone());
+            world.reads.start(&runtime.lifecycle);
+            world
+        });
         let services = Arc::<World>::clone(&world);
-        let sockets = Realtime::start(&runtime, log, services);
+        let sockets = Realtime::start(&runtime, client, log, services);
         let origins = Arc::new(Origins::new(&runtime.config.gateway).unwrap());
         let app = Route::new().at("/v1/realtime", get(Upgrade::new(sockets, origins)));
         let server = Server::bind(&runtime.config.gateway, &runtime.metrics)

@@ -13,6 +13,7 @@ use veza_events::space::RoleDefined;
 use veza_events::{
     AccountId, CommandId, Envelope, Event, Permissions, RoomId, Sealed, SessionId, SpaceId, Subject,
 };
+use veza_gateway::Reads;
 use veza_gateway::realtime::{Identity, Services};
 use veza_platform::ambient;
 use veza_platform::contract::chat::{Access, Post, Posted};
@@ -37,11 +38,16 @@ pub(crate) struct World {
     /// Commands that are held until this is over.
     pub(crate) slow_commands: tokio::sync::Semaphore,
     pub(crate) posts: AtomicUsize,
+    pub(crate) reads: Arc<Reads>,
+    /// Nobody knows these.
+    pub(crate) strangers: Mutex<HashSet<AccountId>>,
 }
 
 impl World {
     pub(crate) fn new(log: EventLog) -> Arc<Self> {
         Arc::new(Self {
+            reads: Arc::new(Reads::new(&log, std::time::Duration::from_millis(300))),
+            strangers: Mutex::default(),
             log,
             space: ambient::new_uuid().into(),
             tickets: Mutex::default(),
@@ -295,6 +301,25 @@ impl Services for World {
                 duplicate: false,
             })
         })
+    }
+
+    fn mark_read(&self, account: AccountId, room: RoomId, seq: u64) -> BoxFuture<'_, Result<u64, Problem>> {
+        Box::pin(async move {
+            self.space_of(room).await?;
+            self.reads.mark(account, room, seq)?;
+            Ok(seq)
+        })
+    }
+
+    fn acquainted(
+        &self,
+        _: AccountId,
+        mut others: Vec<AccountId>,
+        _: Option<(String, u64)>,
+    ) -> BoxFuture<'_, Result<Vec<AccountId>, Problem>> {
+        let strangers = self.strangers.lock().unwrap();
+        others.retain(|account| !strangers.contains(account));
+        Box::pin(async move { Ok(others) })
     }
 
     fn read(&self, record: Record) -> BoxFuture<'static, Result<Recorded, RecordError>> {

@@ -108,6 +108,18 @@ pub struct RealtimeConfig {
     pub max_sockets_per_account: usize,
     /// Most events filled in for one room on resume; beyond it the client is told to load a snapshot.
     pub max_fill_events: usize,
+    /// How often an account's read markers are written at most, in milliseconds.
+    pub read_marker_interval_ms: u64,
+    /// How often one socket may say in one room that somebody is typing, in milliseconds; more is left out.
+    pub typing_interval_ms: u64,
+    /// How long somebody is shown as typing, in milliseconds.
+    pub typing_ttl_ms: u64,
+    /// How often a socket is told who is online, at most, in milliseconds.
+    pub presence_batch_ms: u64,
+    /// How long an account without a socket is still shown as it was, in milliseconds.
+    pub presence_grace_ms: u64,
+    /// Most accounts whose presence one socket may watch.
+    pub max_watched_accounts: usize,
     /// Spread of the reconnects a shutdown asks for, in milliseconds.
     pub restart_jitter_ms: u64,
 }
@@ -129,6 +141,12 @@ impl Default for RealtimeConfig {
             command_queue: 32,
             max_sockets_per_account: 32,
             max_fill_events: 2_000,
+            read_marker_interval_ms: 2_000,
+            typing_interval_ms: 3_000,
+            typing_ttl_ms: 6_000,
+            presence_batch_ms: 500,
+            presence_grace_ms: 12_000,
+            max_watched_accounts: 500,
             restart_jitter_ms: 3_000,
         }
     }

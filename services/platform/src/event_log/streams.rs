@@ -295,6 +295,7 @@ mod tests {
             "KV_REVOKED",
             "KV_SIGNING_KEYS",
             "KV_IDEMPOTENCY",
+            "KV_UPLOADS",
             "KV_TICKETS",
             "KV_LINKS",
             "KV_NOTICED",

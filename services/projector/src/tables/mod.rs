@@ -11,6 +11,7 @@ mod member;
 mod overrides;
 mod room;
 mod space;
+mod unread;
 
 use std::borrow::Cow;
 
@@ -76,6 +77,7 @@ pub(crate) struct Changes<'a> {
     audit: audit::Audit<'a>,
     rooms: room::Rooms<'a>,
     attachments: attachment::Attachments<'a>,
+    unread: unread::Unread,
 }
 
 /// What writing came to.
@@ -106,6 +108,7 @@ impl<'a> Changes<'a> {
             seq,
             at: recorded.envelope.time.time(),
         };
+        self.unread.take(seq, &recorded.event);
         match (&recorded.event, entry.subject) {
             (Event::Account(event), Subject::Account(account)) => self.accounts.take(*account, moment, event),
             (Event::Space(event), Subject::Space(_, space)) => {
@@ -142,6 +145,8 @@ impl<'a> Changes<'a> {
         let rooms = self.rooms.write(connection, schema).await?;
         written.rows += rooms.rows;
         written.repeated_messages = rooms.repeated_messages;
+        let repeated = rooms.repeated_messages > 0;
+        written.rows += self.unread.write(connection, schema, repeated).await?;
         Ok(written)
     }
 

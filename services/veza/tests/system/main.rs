@@ -15,4 +15,5 @@ mod search;
 mod seen;
 mod structure;
 mod tracing;
+mod unread;
 mod up;

@@ -1,10 +1,10 @@
 //! Frames from clients. Whatever is not exactly one of them is refused with a code that says why.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, de::Error as _};
 use serde_json::Value;
-use veza_events::{AttachmentId, CommandId, MessageId, RoomId};
+use veza_events::{AccountId, AttachmentId, CommandId, MessageId, RoomId};
 use veza_platform::contract::{Problem, ProblemKind};
 
 /// A frame from a client.
@@ -58,13 +58,53 @@ pub(crate) enum Incoming {
         #[serde(default)]
         attachments: Vec<AttachmentId>,
     },
+    /// This account has read a room up to here.
+    Read {
+        /// Chosen by the client; comes back in the answer.
+        id: u64,
+        /// Which room.
+        room: RoomId,
+        /// The last event that was seen.
+        seq: u64,
+    },
+    /// Somebody is typing here. Not answered.
+    Typing {
+        /// Where.
+        room: RoomId,
+    },
+    /// Whom this device has on screen, and how it wants to be seen.
+    Presence {
+        /// Chosen by the client; comes back in the answer.
+        id: u64,
+        /// Replaces the accounts whose presence is told.
+        #[serde(default)]
+        watch: Option<BTreeSet<AccountId>>,
+        /// How this device is to be seen.
+        #[serde(default)]
+        state: Option<Mood>,
+    },
     /// Are you there?
     Ping {},
     /// I am here.
     Pong {},
 }
 
-const KINDS: [&str; 7] = ["hello", "watch", "unwatch", "resume", "send", "ping", "pong"];
+const KINDS: [&str; 10] = [
+    "hello", "watch", "unwatch", "resume", "send", "read", "typing", "presence", "ping", "pong",
+];
+
+/// How a device wants to be seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Mood {
+    /// In use.
+    #[default]
+    Online,
+    /// Not in use just now.
+    Away,
+    /// Not at all, and the account's other devices with it.
+    Invisible,
+}
 
 /// How much of a room a client wants to hear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -224,6 +264,26 @@ mod tests {
                     attachments: Vec::new(),
                 },
             ),
+            (
+                format!(r#"{{"t":"read","id":4,"room":"{ROOM}","seq":7}}"#),
+                Incoming::Read {
+                    id: 4,
+                    room: room(),
+                    seq: 7,
+                },
+            ),
+            (
+                format!(r#"{{"t":"typing","room":"{ROOM}"}}"#),
+                Incoming::Typing { room: room() },
+            ),
+            (
+                format!(r#"{{"t":"presence","id":5,"watch":["{ROOM}"],"state":"invisible"}}"#),
+                Incoming::Presence {
+                    id: 5,
+                    watch: Some([ROOM.parse().unwrap()].into()),
+                    state: Some(Mood::Invisible),
+                },
+            ),
             (r#"{"t":"ping"}"#.to_owned(), Incoming::Ping {}),
             (r#"{"t":"pong"}"#.to_owned(), Incoming::Pong {}),
         ];
@@ -267,6 +327,10 @@ mod tests {
                 "frame.invalid",
             ),
             (r#"{"t":"send","id":1.5}"#, "frame.invalid"),
+            (r#"{"t":"read","id":1,"room":"x","seq":1}"#, "frame.invalid"),
+            (r#"{"t":"typing"}"#, "frame.invalid"),
+            (r#"{"t":"presence","id":1,"state":"busy"}"#, "frame.invalid"),
+            (r#"{"t":"presence","id":1,"watch":[5]}"#, "frame.invalid"),
         ] {
             assert_eq!(Incoming::read(text).unwrap_err().problem.code, code, "{text:.60}");
         }

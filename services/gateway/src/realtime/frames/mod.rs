@@ -6,6 +6,8 @@ mod incoming;
 mod outgoing;
 mod wire;
 
-pub(super) use incoming::{BadFrame, Incoming, Level, ResumeFrom};
-pub(super) use outgoing::{EventHead, FillBuilder, Outgoing, ResetReason, event_frame, message_json};
+pub(super) use incoming::{BadFrame, Incoming, Level, Mood, ResumeFrom};
+pub(super) use outgoing::{
+    EventHead, FillBuilder, Outgoing, PresenceState, ResetReason, event_frame, message_json,
+};
 pub(super) use wire::{CloseCode, Frame, join};

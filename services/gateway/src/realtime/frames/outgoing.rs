@@ -74,6 +74,17 @@ pub(crate) enum Outgoing<'a> {
         at: Timestamp,
         data: &'a NoticeData,
     },
+    /// Somebody is typing; not stored, and left out for slow readers.
+    Typing {
+        room: RoomId,
+        by: AccountId,
+        /// How long it is to be shown, unless it comes again.
+        ttl_ms: u64,
+    },
+    /// How watched accounts are now.
+    Presence {
+        states: &'a BTreeMap<AccountId, PresenceState>,
+    },
     /// A frame was refused, or a command failed.
     Error {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,6 +98,18 @@ pub(crate) enum Outgoing<'a> {
     Ping,
     /// I am here.
     Pong,
+}
+
+/// How others see an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PresenceState {
+    /// A device of it is in use.
+    Online,
+    /// It has devices, none of them in use.
+    Away,
+    /// It is not there, or does not want to be seen.
+    Offline,
 }
 
 /// Why a client must begin anew with a room.

@@ -14,6 +14,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use veza_events::{AccountId, RoomId, SpaceId};
@@ -279,6 +280,28 @@ impl Room {
                 watcher.sent = head;
             }
         }
+    }
+
+    /// Hands what is true only now to those who see the room whole, except `by` itself. Returns to how many, and
+    /// how many had no room for it.
+    pub(super) fn pass(&self, by: AccountId, bytes: &Bytes) -> (usize, usize) {
+        let state = self.lock();
+        let (mut passed, mut left_out) = (0, 0);
+        for watcher in &state.watchers {
+            let sees = watcher.level == Level::Full && !watcher.held && !watcher.suspended;
+            if sees && watcher.account != by {
+                let done = watcher.outbox.push_passing(bytes);
+                *(if done { &mut passed } else { &mut left_out }) += 1;
+            }
+        }
+        (passed, left_out)
+    }
+
+    /// Whether a socket sees the room whole, as far as is known now.
+    pub(super) fn sees(&self, socket: SocketKey) -> bool {
+        let state = self.lock();
+        let watcher = state.index.get(&socket).map(|&at| &state.watchers[at]);
+        watcher.is_some_and(|watcher| watcher.level == Level::Full && !watcher.suspended)
     }
 
     /// Watchers, and bytes kept in memory.

@@ -77,7 +77,10 @@ struct Socket<S> {
 
 impl<S> Drop for Socket<S> {
     fn drop(&mut self) {
-        self.hub.sockets.leave(self.key, Instant::now());
+        let now = Instant::now();
+        if let Some(account) = self.hub.sockets.leave(self.key, now) {
+            self.hub.presence.leave(account, self.key, now);
+        }
     }
 }
 

@@ -119,6 +119,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 self.close(CloseCode::Unauthenticated);
             }
             (Incoming::Resume { id, rooms }, _) => self.resume(id, rooms.rooms),
+            (Incoming::Read { id, room, seq }, _) => self.queue(id, Command::Read { id, room, seq }),
+            (Incoming::Typing { room }, _) => self.typing(room),
+            (Incoming::Presence { id, watch, state }, _) => {
+                self.queue(id, Command::Presence { id, watch, state });
+            }
             (Incoming::Watch { id, rooms }, _) => self.queue(id, Command::Watch { id, rooms }),
             (Incoming::Unwatch { id, rooms }, _) => {
                 for room in &rooms {
@@ -147,6 +152,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 };
                 self.queue(id, command);
             }
+        }
+    }
+
+    /// Passes on that somebody is typing, unless it was said a moment ago or other things come first.
+    fn typing(&mut self, room: RoomId) {
+        let Phase::Open(session) = &self.phase else { return };
+        let busy = self.commands.len() >= self.limits.command_queue;
+        let every = Duration::from_millis(self.limits.typing_interval_ms);
+        if !busy && session.peer.types(room, self.heard, every) {
+            self.commands.push_back(Command::Typing { room });
         }
     }
 
@@ -184,11 +199,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     fn refuse_rate(&mut self, text: &str, wait: Duration) {
         let id = match Incoming::read(text) {
-            Ok(Incoming::Watch { id, .. } | Incoming::Unwatch { id, .. } | Incoming::Send { id, .. }) => {
-                Some(id)
-            }
+            Ok(
+                Incoming::Watch { id, .. }
+                | Incoming::Unwatch { id, .. }
+                | Incoming::Send { id, .. }
+                | Incoming::Read { id, .. }
+                | Incoming::Presence { id, .. },
+            ) => Some(id),
             Ok(Incoming::Resume { id, .. }) | Err(BadFrame { id, .. }) => id,
-            Ok(Incoming::Hello { .. } | Incoming::Ping {} | Incoming::Pong {}) => None,
+            Ok(Incoming::Hello { .. } | Incoming::Typing { .. } | Incoming::Ping {} | Incoming::Pong {}) => {
+                None
+            }
         };
         let problem = Problem {
             retry_after_ms: Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
