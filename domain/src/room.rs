@@ -4,16 +4,26 @@
 use std::time::Duration;
 
 use veza_events::{
-    AccountId, MessageId, Permission, RoomId, SpaceId, Timestamp,
+    AccountId, MessageId, Permission, Permissions, RoomId, SpaceId, Timestamp,
     attachment::Attachment,
     member::{Membership, Standing},
-    room::{MessagePosted, Opened, RoomEvent},
+    room::{Mentions, MessagePosted, Opened, RoomEvent},
 };
 
-use crate::{Decider, Reject, RejectionKind, names, space::SpaceState};
+use crate::{Decider, names, space::SpaceState};
 
+mod change;
+mod emoji;
+mod rejection;
 #[cfg(test)]
 mod tests;
+
+pub use change::{Change, Original, Seen};
+pub use emoji::MAX_EMOJI_BYTES;
+pub use rejection::RoomRejection;
+
+/// Most people, roles and rooms that one message mentions each; others are just text.
+pub const MAX_MENTIONS: usize = 50;
 
 /// Decides about one timeline.
 pub struct Room;
@@ -29,19 +39,32 @@ pub struct BodyLimit {
     pub attachments: usize,
 }
 
+/// How much fits into a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoomLimits {
+    /// How long a message may be.
+    pub body: BodyLimit,
+    /// Most different reactions to one message.
+    pub reactions: usize,
+    /// Most pinned messages.
+    pub pins: usize,
+}
+
 /// What else a decision looks at.
 #[derive(Clone, Copy, Debug)]
 pub struct RoomContext<'a> {
     /// The room.
     pub room: RoomId,
+    /// The room that it hangs on, when it is a thread: what one may do there, one may do here.
+    pub parent: Option<RoomId>,
     /// The space that it belongs to.
     pub space: &'a SpaceState,
     /// Who asks.
     pub actor: AccountId,
     /// The membership of who asks.
     pub membership: &'a Membership,
-    /// How long a message may be.
-    pub limit: BodyLimit,
+    /// How much fits.
+    pub limits: RoomLimits,
     /// The time.
     pub now: Timestamp,
     /// When who asks said something last in a room with slow mode; who waits for nobody need not be asked.
@@ -64,8 +87,26 @@ pub enum RoomCommand {
         body: String,
         /// Which message it answers. Whether there is one is for readers to see: the timeline is not looked at.
         reply_to: Option<MessageId>,
+        /// Of whom and what it speaks. What the author may not do about it is left out.
+        mentions: Mentions,
         /// Files that the author names.
         attachments: Vec<Offer>,
+    },
+    /// Begin the thread about a message of the room.
+    OpenThread {
+        /// [`RoomId::thread_of`] the message.
+        thread: RoomId,
+        /// Which message.
+        message: MessageId,
+    },
+    /// Do something about a message of the room.
+    Change {
+        /// The message, as the log has it.
+        original: Original,
+        /// What is known of it beside that.
+        seen: Seen,
+        /// What.
+        change: Change,
     },
 }
 
@@ -87,131 +128,6 @@ pub enum Offer {
     },
 }
 
-/// Why not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RoomRejection {
-    /// There is no such space, or none that the author may know of.
-    #[error("there is no such space")]
-    SpaceNotFound,
-    /// There is no such room, or none that the author may know of.
-    #[error("there is no such room")]
-    NotFound,
-    /// The room takes nothing new.
-    #[error("the room is archived, nothing can be posted any more")]
-    Archived,
-    /// The author must be silent.
-    #[error("you are muted in this space")]
-    Muted,
-    /// The author must be silent for some time.
-    #[error("you are timed out in this space until {until}")]
-    TimedOut {
-        /// Until then.
-        until: Timestamp,
-        /// How long that is.
-        wait_ms: u64,
-    },
-    /// The author said something a moment ago.
-    #[error("this room is slow: wait {} s before the next message", wait_ms.div_ceil(1_000))]
-    SlowMode {
-        /// How long.
-        wait_ms: u64,
-    },
-    /// No role of the author allows it.
-    #[error("this needs the permission to post messages")]
-    NotAllowed,
-    /// Nothing that can be seen.
-    #[error("the message is empty")]
-    Empty,
-    /// More than fits.
-    #[error("the message is longer than {} characters or {} bytes", .0.chars, .0.bytes)]
-    TooLong(BodyLimit),
-    /// Too many files.
-    #[error("a message has at most {0} files, each once")]
-    TooManyAttachments(usize),
-    /// No role of the author allows files.
-    #[error("this needs the permission to attach files")]
-    MayNotAttach,
-    /// Not there, or of somebody else, or for another room.
-    #[error("there is no such file, or not for you")]
-    AttachmentNotFound,
-    /// In another message.
-    #[error("the file is in another message already; upload it again")]
-    AttachmentUsed,
-    /// Not plain text.
-    #[error("the message has a control character in it")]
-    Control,
-}
-
-impl Reject for RoomRejection {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::SpaceNotFound => "space.not_found",
-            Self::NotFound => "room.not_found",
-            Self::Archived => "room.archived",
-            Self::Muted => "room.muted",
-            Self::TimedOut { .. } => "room.timed_out",
-            Self::SlowMode { .. } => "room.slow_mode",
-            Self::NotAllowed => "room.not_allowed",
-            Self::Empty => "room.message_empty",
-            Self::TooLong(_) => "room.message_too_long",
-            Self::Control => "room.message_unreadable",
-            Self::TooManyAttachments(_) => "attachment.too_many",
-            Self::MayNotAttach => "attachment.not_allowed",
-            Self::AttachmentNotFound => "attachment.not_found",
-            Self::AttachmentUsed => "attachment.used",
-        }
-    }
-
-    fn kind(&self) -> RejectionKind {
-        match self {
-            Self::SpaceNotFound | Self::NotFound | Self::AttachmentNotFound => RejectionKind::NotFound,
-            Self::Archived | Self::AttachmentUsed => RejectionKind::Conflict,
-            Self::Muted | Self::TimedOut { .. } | Self::NotAllowed | Self::MayNotAttach => {
-                RejectionKind::Forbidden
-            }
-            Self::SlowMode { .. } => RejectionKind::Limit,
-            Self::Empty | Self::TooLong(_) | Self::Control | Self::TooManyAttachments(_) => {
-                RejectionKind::Invalid
-            }
-        }
-    }
-
-    fn field(&self) -> Option<&'static str> {
-        match self {
-            Self::Empty | Self::TooLong(_) | Self::Control => Some("body"),
-            Self::TooManyAttachments(_) | Self::AttachmentNotFound | Self::AttachmentUsed => {
-                Some("attachments")
-            }
-            Self::SpaceNotFound
-            | Self::NotFound
-            | Self::Archived
-            | Self::Muted
-            | Self::TimedOut { .. }
-            | Self::SlowMode { .. }
-            | Self::MayNotAttach
-            | Self::NotAllowed => None,
-        }
-    }
-
-    fn retry_after_ms(&self) -> Option<u64> {
-        match self {
-            Self::TimedOut { wait_ms, .. } | Self::SlowMode { wait_ms } => Some(*wait_ms),
-            Self::SpaceNotFound
-            | Self::NotFound
-            | Self::Archived
-            | Self::Muted
-            | Self::NotAllowed
-            | Self::Empty
-            | Self::TooLong(_)
-            | Self::TooManyAttachments(_)
-            | Self::MayNotAttach
-            | Self::AttachmentNotFound
-            | Self::AttachmentUsed
-            | Self::Control => None,
-        }
-    }
-}
-
 impl Decider for Room {
     /// Nothing: see the top of this page.
     type State = ();
@@ -227,20 +143,33 @@ impl Decider for Room {
     ) -> Result<Vec<RoomEvent>, RoomRejection> {
         let (room, author) = (context.room, context.actor);
         match command {
-            RoomCommand::Open { space } => Ok(vec![Opened { space, room }.into()]),
+            RoomCommand::Open { space } => {
+                let (parent, about) = (None, None);
+                Ok(vec![
+                    Opened {
+                        space,
+                        room,
+                        parent,
+                        about,
+                    }
+                    .into(),
+                ])
+            }
             RoomCommand::Post {
                 message,
                 body,
                 reply_to,
+                mentions,
                 attachments,
             } => {
                 let space = may_post(context)?;
                 let attachments = attached(context, message, attachments)?;
                 if attachments.is_empty() || !body.is_empty() {
-                    may_be_said(&body, context.limit)?;
+                    may_be_said(&body, context.limits.body)?;
                 }
                 has_waited(context)?;
                 let body = body.into();
+                let mentions = heard(context, mentions).map(Into::into);
                 Ok(vec![
                     MessagePosted {
                         space,
@@ -250,42 +179,110 @@ impl Decider for Room {
                         body,
                         reply_to,
                         attachments,
+                        mentions,
+                        parent: context.parent,
                     }
                     .into(),
                 ])
             }
+            RoomCommand::OpenThread { .. } if context.parent.is_some() => Err(RoomRejection::ThreadInThread),
+            RoomCommand::OpenThread { thread, message } => Ok(vec![
+                Opened {
+                    space: may_post(context)?,
+                    room: thread,
+                    parent: Some(room),
+                    about: Some(message),
+                }
+                .into(),
+            ]),
+            RoomCommand::Change {
+                original,
+                seen,
+                change,
+            } => change::decide(context, &original, &seen, change),
         }
     }
 
     fn evolve((): &mut (), event: &RoomEvent) {
         match event {
-            RoomEvent::Opened(_) | RoomEvent::MessagePosted(_) => {}
+            RoomEvent::Opened(_)
+            | RoomEvent::MessagePosted(_)
+            | RoomEvent::MessageEdited(_)
+            | RoomEvent::MessageDeleted(_)
+            | RoomEvent::ReactionAdded(_)
+            | RoomEvent::ReactionRemoved(_)
+            | RoomEvent::MessagePinned(_)
+            | RoomEvent::MessageUnpinned(_) => {}
         }
     }
 }
 
-fn may_post(context: &RoomContext<'_>) -> Result<SpaceId, RoomRejection> {
-    let RoomContext {
-        room,
-        space,
-        actor,
-        membership,
-        ..
-    } = *context;
-    let allowed = space.room_permissions(room, membership, actor);
-    match space.space {
+impl RoomContext<'_> {
+    /// The room whose rights count here.
+    fn gate(&self) -> RoomId {
+        self.parent.unwrap_or(self.room)
+    }
+
+    fn allowed(&self) -> Permissions {
+        self.space
+            .room_permissions(self.gate(), self.membership, self.actor)
+    }
+
+    fn is_archived(&self) -> bool {
+        let room = self.space.rooms.get(&self.gate());
+        room.is_some_and(|room| room.archived)
+    }
+}
+
+/// The space, for those who may see the room.
+fn may_see(context: &RoomContext<'_>) -> Result<SpaceId, RoomRejection> {
+    match context.space.space {
         None => Err(RoomRejection::SpaceNotFound),
-        Some(_) if membership.standing != Standing::Joined => Err(RoomRejection::SpaceNotFound),
-        Some(_) if !allowed.has(Permission::View) => Err(RoomRejection::NotFound),
-        Some(_) if space.rooms.get(&room).is_some_and(|room| room.archived) => Err(RoomRejection::Archived),
-        Some(id) if allowed.has(Permission::Post) => Ok(id),
-        Some(_) if let Some(until) = membership.timed_out_until.filter(|until| *until > context.now) => {
+        Some(_) if context.membership.standing != Standing::Joined => Err(RoomRejection::SpaceNotFound),
+        Some(_) if !context.allowed().has(Permission::View) => Err(RoomRejection::NotFound),
+        Some(id) => Ok(id),
+    }
+}
+
+/// The space, for those who may say or show something in the room by this permission.
+fn may_express(context: &RoomContext<'_>, permission: Permission) -> Result<SpaceId, RoomRejection> {
+    match may_see(context)? {
+        _ if context.is_archived() => Err(RoomRejection::Archived),
+        id if context.allowed().has(permission) => Ok(id),
+        _ if let Some(until) = timed_out(context) => {
             let wait_ms = milliseconds_between(context.now, until);
             Err(RoomRejection::TimedOut { until, wait_ms })
         }
-        Some(_) if membership.muted => Err(RoomRejection::Muted),
-        Some(_) => Err(RoomRejection::NotAllowed),
+        _ if context.membership.muted => Err(RoomRejection::Muted),
+        _ => Err(RoomRejection::NotAllowed(permission)),
     }
+}
+
+fn timed_out(context: &RoomContext<'_>) -> Option<Timestamp> {
+    let until = context.membership.timed_out_until;
+    until.filter(|until| *until > context.now)
+}
+
+fn may_post(context: &RoomContext<'_>) -> Result<SpaceId, RoomRejection> {
+    may_express(context, Permission::Post)
+}
+
+/// The mentions that count: who may not speak to all of a role or room has just written its name.
+fn heard(context: &RoomContext<'_>, mut mentions: Mentions) -> Option<Mentions> {
+    if !context.allowed().has(Permission::MentionAll) {
+        mentions.roles.clear();
+        (mentions.everyone, mentions.here) = (false, false);
+    }
+    mentions
+        .roles
+        .retain(|role| context.space.roles.contains_key(role));
+    mentions
+        .rooms
+        .retain(|room| context.space.rooms.contains_key(room));
+    mentions.accounts = mentions.accounts.into_iter().take(MAX_MENTIONS).collect();
+    mentions.roles = mentions.roles.into_iter().take(MAX_MENTIONS).collect();
+    mentions.rooms = mentions.rooms.into_iter().take(MAX_MENTIONS).collect();
+    (!mentions.is_empty()).then_some(mentions)
 }
 
 /// How long an author waits between two messages in a room; `None` for who waits for nobody.
@@ -303,7 +300,7 @@ pub fn slow_mode(
 }
 
 fn has_waited(context: &RoomContext<'_>) -> Result<(), RoomRejection> {
-    let wait = slow_mode(context.space, context.room, context.membership, context.actor);
+    let wait = slow_mode(context.space, context.gate(), context.membership, context.actor);
     match wait.zip(context.last_words) {
         Some((wait, last)) if last.time() + wait > context.now.time() => {
             let wait_ms = milliseconds_between(context.now, (last.time() + wait).into());
@@ -325,11 +322,8 @@ fn attached(
     message: MessageId,
     offers: Vec<Offer>,
 ) -> Result<Vec<Attachment>, RoomRejection> {
-    let most = context.limit.attachments;
-    let allowed = context
-        .space
-        .room_permissions(context.room, context.membership, context.actor);
-    if !offers.is_empty() && !allowed.has(Permission::Attach) {
+    let most = context.limits.body.attachments;
+    if !offers.is_empty() && !context.allowed().has(Permission::Attach) {
         return Err(RoomRejection::MayNotAttach);
     }
     if offers.len() > most {

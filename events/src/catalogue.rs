@@ -165,6 +165,7 @@ impl Event {
         match self {
             Self::Account(AccountEvent::Registered(event)) => Some(event.account),
             Self::Room(RoomEvent::MessagePosted(event)) => Some(event.author),
+            Self::Room(RoomEvent::MessageEdited(event)) => Some(event.author),
             Self::Account(_) | Self::Handle(_) | Self::Space(_) | Self::Member(_) | Self::Room(_) => None,
         }
     }

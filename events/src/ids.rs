@@ -99,6 +99,13 @@ impl CommandId {
     }
 }
 
+impl RoomId {
+    /// The thread about `message`: there is one at most, and everybody knows its id.
+    pub fn thread_of(message: MessageId) -> Self {
+        CommandId(message.0).derive(message.0, "thread")
+    }
+}
+
 impl RoleId {
     /// The role that every member of `space` holds.
     pub const fn everyone(space: SpaceId) -> Self {

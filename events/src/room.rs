@@ -1,36 +1,60 @@
 //! Facts in the timeline of one room, in one exact order.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, MessageId, RoomId, Sealed, SpaceId, attachment::Attachment, catalogue::events};
+use crate::{
+    AccountId, MessageId, RoleId, RoomId, Sealed, SpaceId, attachment::Attachment, catalogue::events,
+};
 
 events! {
     /// What can happen in a timeline.
     pub enum RoomEvent {
         "room.opened.v1" => Opened,
-        "room.message_posted.v1" => MessagePosted seals [body, attachments],
+        "room.message_posted.v1" => MessagePosted seals [body, attachments, mentions],
+        "room.message_edited.v1" => MessageEdited seals [body, mentions],
+        "room.message_deleted.v1" => MessageDeleted,
+        "room.reaction_added.v1" => ReactionAdded,
+        "room.reaction_removed.v1" => ReactionRemoved,
+        "room.message_pinned.v1" => MessagePinned,
+        "room.message_unpinned.v1" => MessageUnpinned,
     }
 }
 
-impl RoomEvent {
-    /// The space that the room belongs to: every event of a timeline names it, so that the last one is
-    /// enough to know where a room is.
-    pub fn space(&self) -> SpaceId {
-        match self {
-            Self::Opened(event) => event.space,
-            Self::MessagePosted(event) => event.space,
-        }
-    }
+macro_rules! of_every_event {
+    ($($event:ident),+) => {
+        impl RoomEvent {
+            /// The space that the room belongs to: every event of a timeline names it, so that the last one
+            /// is enough to know where a room is.
+            pub fn space(&self) -> SpaceId {
+                match self { $(Self::$event(event) => event.space,)+ }
+            }
 
-    /// The room.
-    pub fn room(&self) -> RoomId {
-        match self {
-            Self::Opened(event) => event.room,
-            Self::MessagePosted(event) => event.room,
+            /// The room.
+            pub fn room(&self) -> RoomId {
+                match self { $(Self::$event(event) => event.room,)+ }
+            }
+
+            /// The room that a thread hangs on; every event of a thread names it.
+            pub fn parent(&self) -> Option<RoomId> {
+                match self { $(Self::$event(event) => event.parent,)+ }
+            }
         }
-    }
+    };
 }
+
+of_every_event!(
+    Opened,
+    MessagePosted,
+    MessageEdited,
+    MessageDeleted,
+    ReactionAdded,
+    ReactionRemoved,
+    MessagePinned,
+    MessageUnpinned
+);
 
 /// The timeline begins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -39,24 +63,140 @@ pub struct Opened {
     pub space: SpaceId,
     /// The room.
     pub room: RoomId,
+    /// The room that it hangs on, when it is a thread: who may read and write there may here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<RoomId>,
+    /// The message that it is about, when it is a thread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<MessageId>,
 }
 
-/// A message entered the timeline.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct MessagePosted {
-    /// In which space.
-    pub space: SpaceId,
-    /// In which room.
-    pub room: RoomId,
-    /// The new message.
-    pub message: MessageId,
-    /// Who wrote it.
-    pub author: AccountId,
-    /// What it says.
-    pub body: Sealed<String>,
-    /// Which message it answers.
-    pub reply_to: Option<MessageId>,
-    /// Files that come with it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub attachments: Vec<Attachment>,
+/// Who and what a message speaks of, found in its text when it was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Mentions {
+    /// People.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub accounts: BTreeSet<AccountId>,
+    /// Roles, all their holders.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub roles: BTreeSet<RoleId>,
+    /// Rooms.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub rooms: BTreeSet<RoomId>,
+    /// Everybody who may read the room.
+    #[serde(default)]
+    pub everyone: bool,
+    /// Everybody who is there just now.
+    #[serde(default)]
+    pub here: bool,
+}
+
+impl Mentions {
+    /// Whether it speaks of nobody and nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Declares one fact of a timeline: where, what, and the room that a thread hangs on.
+macro_rules! facts {
+    ($($(#[$doc:meta])+ $name:ident { $($(#[$field_doc:meta])+ $field:ident: $type:ty,)+ })+) => {$(
+        $(#[$doc])+
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+        pub struct $name {
+            /// In which space.
+            pub space: SpaceId,
+            /// In which room.
+            pub room: RoomId,
+            $($(#[$field_doc])+ pub $field: $type,)+
+            /// The room that a thread hangs on.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub parent: Option<RoomId>,
+        }
+    )+};
+}
+
+facts! {
+    /// A message entered the timeline.
+    MessagePosted {
+        /// The new message.
+        message: MessageId,
+        /// Who wrote it.
+        author: AccountId,
+        /// What it says.
+        body: Sealed<String>,
+        /// Which message it answers.
+        reply_to: Option<MessageId>,
+        /// Files that come with it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        attachments: Vec<Attachment>,
+        /// Of whom and what it speaks.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mentions: Option<Sealed<Mentions>>,
+    }
+    /// Its author gave a message another text. What was said before stays in the log.
+    MessageEdited {
+        /// Which message.
+        message: MessageId,
+        /// Sequence at which it was posted.
+        posted: u64,
+        /// Who wrote it, and changed it.
+        author: AccountId,
+        /// What it says now.
+        body: Sealed<String>,
+        /// Of whom and what it speaks now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mentions: Option<Sealed<Mentions>>,
+    }
+    /// A message was taken back, for good: whatever else is said of it later counts for nothing.
+    MessageDeleted {
+        /// Which message.
+        message: MessageId,
+        /// Sequence at which it was posted.
+        posted: u64,
+        /// Who wrote it.
+        author: AccountId,
+        /// Who took it back; the author, or who may delete the messages of others.
+        by: AccountId,
+    }
+    /// Somebody reacted to a message. Once is as good as twice.
+    ReactionAdded {
+        /// Which message.
+        message: MessageId,
+        /// Sequence at which it was posted.
+        posted: u64,
+        /// Who.
+        account: AccountId,
+        /// One emoji, or the `:name:` of a custom one.
+        emoji: String,
+    }
+    /// Somebody took a reaction back.
+    ReactionRemoved {
+        /// Which message.
+        message: MessageId,
+        /// Sequence at which it was posted.
+        posted: u64,
+        /// Who.
+        account: AccountId,
+        /// Which reaction.
+        emoji: String,
+    }
+    /// A message was put where everybody in the room finds it.
+    MessagePinned {
+        /// Which message.
+        message: MessageId,
+        /// Sequence at which it was posted.
+        posted: u64,
+        /// Who did it.
+        by: AccountId,
+    }
+    /// A message is pinned no more.
+    MessageUnpinned {
+        /// Which message.
+        message: MessageId,
+        /// Sequence at which it was posted.
+        posted: u64,
+        /// Who did it.
+        by: AccountId,
+    }
 }

@@ -4,7 +4,7 @@ use veza_events::space::{RoomArchived, RoomChanged, SpaceEvent};
 
 use super::*;
 use crate::{
-    fold,
+    Reject, fold,
     member::at_present,
     scenario::{Outcome, given},
     space::{
@@ -18,6 +18,11 @@ const LIMIT: BodyLimit = BodyLimit {
     bytes: 20,
     attachments: 2,
 };
+pub(super) const LIMITS: RoomLimits = RoomLimits {
+    body: LIMIT,
+    reactions: 2,
+    pins: 2,
+};
 
 fn space(preset: Preset, more: impl IntoIterator<Item = SpaceEvent>) -> SpaceState {
     let history: Vec<_> = history(preset).into_iter().chain(more).collect();
@@ -30,16 +35,18 @@ fn post(body: &str) -> RoomCommand {
         body: body.into(),
         reply_to: None,
         attachments: Vec::new(),
+        mentions: Mentions::default(),
     }
 }
 
 fn say(space: &SpaceState, actor: AccountId, membership: &Membership, body: &str) -> Outcome<Room> {
     let context = RoomContext {
         room: ROOM,
+        parent: None,
         space,
         actor,
         membership,
-        limit: LIMIT,
+        limits: LIMITS,
         now: at(0),
         last_words: None,
     };
@@ -56,6 +63,8 @@ fn posted(author: AccountId, body: &str) -> MessagePosted {
         body: body.into(),
         reply_to: None,
         attachments: Vec::new(),
+        mentions: None,
+        parent: None,
     }
 }
 
@@ -98,10 +107,11 @@ fn a_room_that_one_may_not_see_is_not_there() {
     say(&space, MEMBER, &joined(&[]), "hi").then_rejected("room.not_found");
     let elsewhere = RoomContext {
         room: Uuid::nil().into(),
+        parent: None,
         space: &space,
         actor: OWNER,
         membership: &joined(&[]),
-        limit: LIMIT,
+        limits: LIMITS,
         now: at(0),
         last_words: None,
     };
@@ -135,10 +145,11 @@ fn a_message_says_something_that_fits() {
 fn a_timeline_begins_without_being_asked_who() {
     let context = RoomContext {
         room: ROOM,
+        parent: None,
         space: &SpaceState::default(),
         actor: OWNER,
         membership: &Membership::default(),
-        limit: LIMIT,
+        limits: LIMITS,
         now: at(0),
         last_words: None,
     };
@@ -147,6 +158,8 @@ fn a_timeline_begins_without_being_asked_who() {
         .then([Opened {
             space: SPACE,
             room: ROOM,
+            parent: None,
+            about: None,
         }]);
 }
 
@@ -177,10 +190,11 @@ fn in_a_slow_room_one_waits_unless_one_manages_it() {
     let say = |space: &SpaceState, membership: &Membership, actor, last_words| {
         let context = RoomContext {
             room: ROOM,
+            parent: None,
             space,
             actor,
             membership,
-            limit: LIMIT,
+            limits: LIMITS,
             now: at(1),
             last_words,
         };
@@ -214,10 +228,11 @@ fn a_time_out_silences_until_it_is_over_by_itself() {
         let membership = at_present(&silenced, at(minute)).unwrap();
         let context = RoomContext {
             room: ROOM,
+            parent: None,
             space: &space,
             actor: MEMBER,
             membership: &membership,
-            limit: LIMIT,
+            limits: LIMITS,
             now: at(minute),
             last_words: None,
         };
@@ -253,10 +268,11 @@ fn offer(number: u128) -> Offer {
 fn send(space: &SpaceState, membership: &Membership, body: &str, attachments: Vec<Offer>) -> Outcome<Room> {
     let context = RoomContext {
         room: ROOM,
+        parent: None,
         space,
         actor: MEMBER,
         membership,
-        limit: LIMIT,
+        limits: LIMITS,
         now: at(0),
         last_words: None,
     };
@@ -264,6 +280,7 @@ fn send(space: &SpaceState, membership: &Membership, body: &str, attachments: Ve
         message: Uuid::from_u128(50).into(),
         body: body.into(),
         reply_to: None,
+        mentions: Mentions::default(),
         attachments,
     };
     given::<Room>([]).when(&context, command)

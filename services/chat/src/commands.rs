@@ -3,9 +3,11 @@
 mod access;
 mod files;
 mod member;
+mod message;
 mod post;
 mod rooms;
 mod space;
+mod thread;
 
 use std::sync::Arc;
 
@@ -36,6 +38,8 @@ pub(crate) fn router(worker: Arc<Worker>) -> Router<Worker> {
         .on(member::change)
         .on(member::remove)
         .on(post::post)
+        .on(message::change)
+        .on(thread::open)
         .on(access::get)
 }
 

@@ -2,7 +2,11 @@
 
 use std::{future::Future, sync::Arc};
 
-use veza_domain::{member::at_present, room::BodyLimit, space::SpaceState};
+use veza_domain::{
+    member::at_present,
+    room::{BodyLimit, RoomLimits},
+    space::SpaceState,
+};
 use veza_events::{AccountId, Event, RoomId, Shards, SpaceId, Subject, member::Membership};
 use veza_platform::{
     ambient,
@@ -32,9 +36,11 @@ pub(crate) struct Worker {
     pub(crate) members: Cache<Members>,
     pub(crate) turns: Turns<Queue>,
     pub(crate) shards: Shards,
-    pub(crate) limit: BodyLimit,
     pub(crate) last_words: LastWords,
     pub(crate) uploads: Uploads,
+    /// Where threads hang; a thread never moves.
+    pub(crate) threads: moka::sync::Cache<RoomId, RoomId>,
+    pub(crate) limits: RoomLimits,
 }
 
 /// What is done one after the other.
@@ -119,10 +125,15 @@ impl Worker {
             turns: Turns::default(),
             last_words,
             shards,
-            limit: BodyLimit {
-                chars: config.max_message_chars,
-                bytes: config.max_message_bytes,
-                attachments: rt.config.files.max_per_message,
+            threads: moka::sync::Cache::new(config.cached_threads),
+            limits: RoomLimits {
+                body: BodyLimit {
+                    chars: config.max_message_chars,
+                    bytes: config.max_message_bytes,
+                    attachments: rt.config.files.max_per_message,
+                },
+                reactions: config.max_reactions_per_message,
+                pins: config.max_pins_per_room,
             },
         }
     }

@@ -30,6 +30,8 @@ pub struct Place {
     pub space: SpaceId,
     /// The shard of that space.
     pub shard: u16,
+    /// The room whose rights count: itself, or the one that it hangs on when it is a thread.
+    pub gate: RoomId,
 }
 
 /// Finds rooms. Cheap to clone.
@@ -46,6 +48,8 @@ pub struct RoomIndex {
 #[derive(Deserialize)]
 struct InSpace {
     space: SpaceId,
+    #[serde(default)]
+    parent: Option<RoomId>,
 }
 
 impl RoomIndex {
@@ -78,20 +82,21 @@ impl RoomIndex {
             Err(ReadError::Unavailable { .. }) => self.in_read_model(room).await?,
             answer => answer.map_err(ledger::read_problem)?,
         };
-        let Some(space) = found else {
+        let Some(InSpace { space, parent }) = found else {
             self.unknown.insert(room, ());
             return Err(no_such_room());
         };
         let place = Place {
             space,
             shard: self.shards.of(space),
+            gate: parent.unwrap_or(room),
         };
         self.places.insert(room, place);
         Ok(place)
     }
 
     /// Asks all shards at once: the id alone does not tell which one it is.
-    async fn in_log(&self, room: RoomId) -> Result<Option<SpaceId>, ReadError> {
+    async fn in_log(&self, room: RoomId) -> Result<Option<InSpace>, ReadError> {
         let ask = |shard| async move {
             let subject = Subject::Room(shard, room).to_string();
             self.log.last(&subject).await
@@ -103,8 +108,9 @@ impl RoomIndex {
                 Ok(None) => {}
                 Ok(Some(record)) => {
                     let named = serde_json::from_slice::<InSpace>(&record.payload);
-                    let named = named.map_err(|error| ReadError::Malformed(error.to_string()))?;
-                    return Ok(Some(named.space));
+                    return Ok(Some(
+                        named.map_err(|error| ReadError::Malformed(error.to_string()))?,
+                    ));
                 }
                 Err(error) => failure = Some(error),
             }
@@ -112,8 +118,11 @@ impl RoomIndex {
         failure.map_or(Ok(None), Err)
     }
 
-    async fn in_read_model(&self, room: RoomId) -> Result<Option<SpaceId>, Problem> {
-        let row = self.read.room(room).await.map_err(problems::of_read_model)?;
-        Ok(row.map(|row| row.space))
+    async fn in_read_model(&self, room: RoomId) -> Result<Option<InSpace>, Problem> {
+        let found = self.read.place(room).await.map_err(problems::of_read_model)?;
+        Ok(found.map(|(space, gate)| InSpace {
+            space,
+            parent: Some(gate).filter(|gate| *gate != room),
+        }))
     }
 }

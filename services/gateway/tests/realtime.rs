@@ -7,6 +7,8 @@
 mod access;
 #[path = "realtime/account.rs"]
 mod account;
+#[path = "realtime/changing.rs"]
+mod changing;
 #[path = "realtime/client.rs"]
 mod client;
 #[path = "realtime/closing.rs"]

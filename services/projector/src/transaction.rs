@@ -115,13 +115,14 @@ async fn attempt(
         return Ok(refused);
     }
     insert_parked(&mut transaction, target, parked).await?;
-    transaction.commit().await?;
     // Nobody reads through a cache what is still being rebuilt.
     let cache = if target.schema == Schema::LIVE {
-        changes.cache_changes(batch.last)
+        let reading = changes.cache_changes(&mut transaction, target.schema, batch.last);
+        reading.await?
     } else {
         CacheChanges::default()
     };
+    transaction.commit().await?;
     Ok(Outcome::Applied(Applied {
         written,
         parked: sorted.parked,

@@ -303,6 +303,8 @@ impl Community {
             let opened = RoomEvent::from(Opened {
                 space: self.space,
                 room,
+                parent: None,
+                about: None,
             });
             facts.push(Fact {
                 subject: Subject::Room(self.shard, room),
@@ -333,6 +335,8 @@ impl Community {
             body: Sealed::from(body),
             reply_to: None,
             attachments: Vec::new(),
+            mentions: None,
+            parent: None,
         };
         let event = RoomEvent::from(posted);
         Fact {

@@ -179,7 +179,27 @@ impl PageOf {
     }
 }
 
+impl PageOf {
+    /// As [`Self::bounds`], for lists that go on behind a number.
+    pub(crate) fn after(&self) -> Result<(u64, usize), ReadError> {
+        let after = self
+            .cursor
+            .as_deref()
+            .map(|text| text.parse().map_err(|_| ReadError::BadCursor));
+        let after = after.transpose()?.unwrap_or(0);
+        Ok((after, usize::from(self.limit.clamp(1, Self::MAX))))
+    }
+}
+
 impl<T> List<T> {
+    /// As [`Self::cut`], with another cursor than an id.
+    pub(crate) fn cut_by(mut items: Vec<T>, limit: usize, cursor: impl Fn(&T) -> String) -> Self {
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| more).map(cursor);
+        Self { items, next }
+    }
+
     /// A page out of rows of which one more than `limit` was asked for.
     pub(crate) fn cut(mut items: Vec<T>, limit: usize, id: impl Fn(&T) -> Uuid) -> Self {
         let more = items.len() > limit;

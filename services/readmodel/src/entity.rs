@@ -141,6 +141,49 @@ table!(
         posted_at: OffsetDateTime,
         seq: i64,
         attachments: i32,
+        mentions: Option<Json>,
+        edited_at: Option<OffsetDateTime>,
+        deleted_at: Option<OffsetDateTime>,
+        deleted_by: Option<Uuid>,
+        pinned_by: Option<Uuid>,
+        pinned: Option<i64>,
+        changed: i64,
+    }
+);
+
+table!(
+    /// All texts of messages that were edited.
+    message_edit, "message_edit", { message: Uuid, seq: i64 }, {
+        body: Option<String>,
+        written_at: OffsetDateTime,
+    }
+);
+
+table!(
+    /// Reactions to messages.
+    reaction, "reaction", { message: Uuid, emoji: String, account: Uuid }, { seq: i64 }
+);
+
+table!(
+    /// Timelines that hang on a message.
+    thread, "thread", { thread: Uuid }, {
+        message: Uuid,
+        room: Uuid,
+        space: Uuid,
+        opened_at: OffsetDateTime,
+        replies: i64,
+        last_reply_at: Option<OffsetDateTime>,
+        seq: i64,
+    }
+);
+
+table!(
+    /// Who is spoken of where.
+    mention, "mention", { message: Uuid, target: Uuid, kind: String }, {
+        room: Uuid,
+        space: Uuid,
+        author: Uuid,
+        posted_at: OffsetDateTime,
     }
 );
 

@@ -21,6 +21,7 @@ mod unread;
 
 pub mod cache;
 pub mod entity;
+pub mod messages;
 pub mod notice;
 pub mod rows;
 

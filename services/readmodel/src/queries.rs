@@ -13,6 +13,7 @@ use crate::cache::CachedName;
 use crate::entity::{
     account, category, invite, member, permission_override, projection, role, room, session, space, timeline,
 };
+use crate::messages::{self, COLUMNS, joins};
 use crate::rows::{
     Account, Category, Invite, JoinedSpace, Member, MemberFilter, Message, Override, PrivateAccount, Range,
     Role, Room, Session, Space,
@@ -244,14 +245,17 @@ pub(crate) async fn timeline(
     };
     // One row at least, so that position and head come along with an empty stretch.
     let sql = format!(
-        "SELECT COALESCE(p.seq, 0) AS position, COALESCE(t.head, 0) AS head, m.*, a.handle, a.display_name
+        "SELECT COALESCE(p.seq, 0) AS position, COALESCE(t.head, 0) AS head, {COLUMNS}, a.handle,
+            a.display_name
         FROM (SELECT 1) AS one
         LEFT JOIN read.projection p ON p.name = $1 AND p.stream = $2
         LEFT JOIN read.timeline t ON t.room = $3
         LEFT JOIN LATERAL (SELECT * FROM read.message
             WHERE room = $3 AND space = $4 AND {condition} LIMIT $6) m ON true
+        {}
         LEFT JOIN read.account a ON a.account = m.author
-        ORDER BY m.seq"
+        ORDER BY m.seq",
+        joins("read")
     );
     let values = [
         PROJECTION.into(),
@@ -263,25 +267,14 @@ pub(crate) async fn timeline(
     ];
     let found = db.query_all_raw(statement(&sql, values)).await?;
     let number = |name| found.first().map_or(Ok(0), |row| row.try_get::<i64>("", name));
-    let mut messages = Vec::with_capacity(found.len());
+    let mut stretch = Vec::with_capacity(found.len());
     for row in &found {
-        if let Some(id) = row.try_get::<Option<Uuid>>("", "message")? {
-            messages.push(Message {
-                id: id.into(),
-                seq: row.try_get::<i64>("", "seq")?.cast_unsigned(),
-                author: row.try_get::<Uuid>("", "author")?.into(),
-                author_handle: row.try_get("", "handle")?,
-                author_display_name: row.try_get("", "display_name")?,
-                body: row.try_get("", "body")?,
-                reply_to: row.try_get::<Option<Uuid>>("", "reply_to")?.map(Into::into),
-                posted_at: row.try_get::<OffsetDateTime>("", "posted_at")?.into(),
-                files: u16::try_from(row.try_get::<i32>("", "attachments")?).unwrap_or(u16::MAX),
-                attachments: Vec::new(),
-            });
+        if row.try_get::<Option<Uuid>>("", "message")?.is_some() {
+            stretch.push(messages::read(row)?);
         }
     }
     Ok(Stretch {
-        messages,
+        messages: stretch,
         head: number("head")?.cast_unsigned(),
         as_of: number("position")?.cast_unsigned(),
     })
@@ -322,7 +315,7 @@ pub(crate) fn statement<const N: usize>(sql: &str, values: [Value; N]) -> Statem
     Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
 }
 
-fn sequence(seq: u64) -> i64 {
+pub(crate) fn sequence(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
 

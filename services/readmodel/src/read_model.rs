@@ -3,18 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use uuid::Uuid;
 use veza_events::space::Place;
-use veza_events::{AccountId, AttachmentId, RoomId, SessionId, Shards, SpaceId};
+use veza_events::{AccountId, AttachmentId, MessageId, RoomId, SessionId, Shards, SpaceId};
 
 use crate::cache::CacheReader;
 use crate::positions::Positions;
 use crate::postgres::Postgres;
 use crate::rows::{
-    Account, Category, Invite, JoinedSpace, List, Member, MemberFilter, Override, PageOf, PlacedAttachment,
-    PrivateAccount, Range, Role, Room, Session, Space, Timeline,
+    Account, Category, Invite, JoinedSpace, List, Member, MemberFilter, Mentioned, Message, MessageText,
+    Override, PageOf, PlacedAttachment, PlacedMessage, PrivateAccount, Range, Reactor, Role, Room, Session,
+    Space, Timeline,
 };
 use crate::search::{self, Hit, SearchWords};
-use crate::{ReadError, ReadMetrics, ReadOptions, attachments, queries, timelines};
+use crate::{ReadError, ReadMetrics, ReadOptions, attachments, messages, queries, timelines};
 
 /// The read models. Cheap to clone.
 #[derive(Clone)]
@@ -226,6 +228,138 @@ impl ReadModel {
         self.0
             .postgres
             .ask(async |db| attachments::one(&db, id).await)
+            .await
+    }
+
+    /// The space of a room or thread, and the room whose rights count there.
+    pub async fn place(&self, room: RoomId) -> Result<Option<(SpaceId, RoomId)>, ReadError> {
+        self.0
+            .postgres
+            .ask(async |db| messages::place(&db, room).await)
+            .await
+    }
+
+    /// A message, wherever it is.
+    pub async fn message(&self, message: MessageId) -> Result<Option<PlacedMessage>, ReadError> {
+        let mut found = self
+            .0
+            .postgres
+            .ask(async |db| messages::message(&db, message).await)
+            .await?;
+        if let Some(placed) = &mut found {
+            timelines::add_files(&self.0, std::slice::from_mut(&mut placed.message)).await?;
+        }
+        Ok(found)
+    }
+
+    /// All texts that a message had, if it was edited, oldest first.
+    pub async fn texts(&self, message: MessageId, page: &PageOf) -> Result<List<MessageText>, ReadError> {
+        let (after, limit) = page.after()?;
+        let rows = self
+            .0
+            .postgres
+            .ask(async |db| messages::texts(&db, message, after, limit + 1).await)
+            .await?;
+        Ok(List::cut_by(rows, limit, |text| text.seq.to_string()))
+    }
+
+    /// Who reacted to a message by one emoji.
+    pub async fn reactors(
+        &self,
+        message: MessageId,
+        emoji: &str,
+        page: &PageOf,
+    ) -> Result<List<Reactor>, ReadError> {
+        let (after, limit) = page.bounds()?;
+        let rows = self
+            .0
+            .postgres
+            .ask(async |db| messages::reactors(&db, message, emoji, after, limit + 1).await)
+            .await?;
+        Ok(List::cut(rows, limit, |reactor| reactor.account.uuid()))
+    }
+
+    /// Which reactions to these messages are of `account`, as far as the rows do not tell by themselves.
+    pub async fn own_reactions(
+        &self,
+        account: AccountId,
+        messages: &[Message],
+    ) -> Result<Vec<(MessageId, String)>, ReadError> {
+        let untold = |message: &&Message| {
+            let mut reactions = message.reactions.iter();
+            reactions.any(|reaction| reaction.has(account).is_none())
+        };
+        let asked: Vec<Uuid> = messages
+            .iter()
+            .filter(untold)
+            .map(|message| message.id.uuid())
+            .collect();
+        if asked.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.0
+            .postgres
+            .ask(async |db| messages::own_reactions(&db, account, asked.clone()).await)
+            .await
+    }
+
+    /// Pinned messages of a room, newest pin first.
+    pub async fn pins(&self, room: RoomId, page: &PageOf) -> Result<List<Message>, ReadError> {
+        let (after, limit) = page.after()?;
+        let before = if after == 0 { u64::MAX } else { after };
+        let rows = self
+            .0
+            .postgres
+            .ask(async |db| messages::pins(&db, room, before, limit + 1).await)
+            .await?;
+        let list = List::cut_by(rows, limit, |(pinned, _)| pinned.to_string());
+        let mut items: Vec<Message> = list.items.into_iter().map(|(_, message)| message).collect();
+        timelines::add_files(&self.0, &mut items).await?;
+        Ok(List {
+            items,
+            next: list.next,
+        })
+    }
+
+    /// Messages that speak of an account, of a role that it holds, or of all in a space that it is in, newest
+    /// first. Rooms that it may not read are not left out: that is for the door.
+    pub async fn mentions(&self, account: AccountId, page: &PageOf) -> Result<List<Mentioned>, ReadError> {
+        let (before, limit) = (
+            messages::mention_cursor(page)?,
+            usize::from(page.limit.clamp(1, PageOf::MAX)),
+        );
+        let rows = self
+            .0
+            .postgres
+            .ask(async |db| messages::mentions(&db, account, before, limit + 1).await)
+            .await?;
+        Ok(List::cut_by(rows, limit, |mentioned| {
+            messages::cursor_of(&mentioned.placed.message)
+        }))
+    }
+
+    /// How many messages of a room are pinned, apart from one.
+    pub async fn count_pins(&self, room: RoomId, apart: MessageId) -> Result<usize, ReadError> {
+        self.0
+            .postgres
+            .ask(async |db| messages::count_pins(&db, room, apart).await)
+            .await
+    }
+
+    /// Whether messages of a room up to `until` are other than they were then.
+    pub async fn changed_behind(&self, room: RoomId, until: u64) -> Result<bool, ReadError> {
+        self.0
+            .postgres
+            .ask(async |db| messages::changed_behind(&db, room, until).await)
+            .await
+    }
+
+    /// Those of `messages` that were taken back.
+    pub async fn deleted(&self, messages: &[MessageId]) -> Result<Vec<MessageId>, ReadError> {
+        let ids: Vec<Uuid> = messages.iter().map(|message| message.uuid()).collect();
+        self.0
+            .postgres
+            .ask(async |db| messages::deleted(&db, ids.clone()).await)
             .await
     }
 

@@ -8,6 +8,7 @@ use veza_events::{
     SpaceId, Timestamp,
     account::InstallationRole,
     member::Standing,
+    room::Mentions,
     space::{RoomKind, Whom},
 };
 
@@ -269,6 +270,18 @@ pub struct Message {
     pub files: u16,
     /// The files, in their order.
     pub attachments: Vec<Attachment>,
+    /// Of whom and what it speaks.
+    pub mentions: Mentions,
+    /// When it got its present text; absent while that is the first one.
+    pub edited_at: Option<Timestamp>,
+    /// When it was taken back: then nothing else of it is left.
+    pub deleted_at: Option<Timestamp>,
+    /// Whether it is pinned in its room.
+    pub pinned: bool,
+    /// Reactions, in the order in which each first came.
+    pub reactions: Vec<Reaction>,
+    /// The thread about it.
+    pub thread: Option<ThreadSummary>,
 }
 
 /// A file of a message.
@@ -306,6 +319,89 @@ pub struct PlacedAttachment {
     pub message: MessageId,
     /// The file.
     pub attachment: Attachment,
+}
+
+/// All reactions of one kind to a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reaction {
+    /// Which one.
+    #[serde(rename = "e")]
+    pub emoji: String,
+    /// How many.
+    #[serde(rename = "c")]
+    pub count: u64,
+    /// Who, at most the first [`Reaction::NAMED`].
+    #[serde(rename = "a")]
+    pub accounts: Vec<AccountId>,
+}
+
+impl Reaction {
+    /// Most accounts that come along with a reaction.
+    pub const NAMED: usize = 32;
+
+    /// Whether `account` is among them; `None` when there are more than are named here.
+    pub fn has(&self, account: AccountId) -> Option<bool> {
+        let named = self.accounts.contains(&account);
+        (named || self.count <= self.accounts.len() as u64).then_some(named)
+    }
+}
+
+/// The thread about a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadSummary {
+    /// Its timeline.
+    #[serde(rename = "r")]
+    pub room: RoomId,
+    /// Messages in it that were not taken back.
+    #[serde(rename = "n")]
+    pub replies: u64,
+    /// When the newest was posted.
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    pub last_reply_at: Option<Timestamp>,
+}
+
+/// A message and where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacedMessage {
+    /// In which space.
+    pub space: SpaceId,
+    /// In which room; may be a thread.
+    pub room: RoomId,
+    /// The room whose rights count: its own, or the one that its thread hangs on.
+    pub gate: RoomId,
+    /// The message.
+    pub message: Message,
+}
+
+/// One of the texts that a message had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageText {
+    /// The event that gave it.
+    pub seq: u64,
+    /// What it said; absent once the author's data key is gone.
+    pub body: Option<String>,
+    /// Since when.
+    pub written_at: Timestamp,
+}
+
+/// Somebody who reacted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reactor {
+    /// Who.
+    pub account: AccountId,
+    /// The name others call it by.
+    pub handle: Option<String>,
+    /// The name shown.
+    pub display_name: Option<String>,
+}
+
+/// A message that speaks of somebody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mentioned {
+    /// How: `account`, `role`, `everyone` or `here`.
+    pub kind: String,
+    /// The message and where it is.
+    pub placed: PlacedMessage,
 }
 
 /// Which part of a timeline.

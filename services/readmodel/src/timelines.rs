@@ -26,7 +26,7 @@ pub(crate) async fn read(
 
 /// The files of those messages that have some. They never change, so it does not matter that they are read
 /// a moment later.
-async fn add_files(inner: &Inner, messages: &mut [Message]) -> Result<(), ReadError> {
+pub(crate) async fn add_files(inner: &Inner, messages: &mut [Message]) -> Result<(), ReadError> {
     let with_files = messages.iter().filter(|message| message.files > 0);
     let ids: Vec<MessageId> = with_files.map(|message| message.id).collect();
     if ids.is_empty() {

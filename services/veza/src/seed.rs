@@ -3,7 +3,7 @@
 
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
-use veza_events::{AccountId, CommandId, RoomId, SpaceId, space::RoomKind};
+use veza_events::{AccountId, CommandId, RoomId, SpaceId, room::Mentions, space::RoomKind};
 use veza_platform::{
     ambient,
     bus::Bus,
@@ -60,6 +60,7 @@ pub(crate) async fn demo(bus: &Bus, console: &Console) -> anyhow::Result<()> {
                 body: LINES[number * 5 / 3 % LINES.len()].to_owned(),
                 reply_to: None,
                 attachments: Vec::new(),
+                mentions: Mentions::default(),
             };
             let author = caller(people[number % people.len()]);
             let bar = &bar;

@@ -19,7 +19,7 @@ where
 {
     let mut offers = Vec::new();
     // One more than may be, so that too many are noticed without being looked up.
-    for id in asked.iter().take(worker.limit.attachments + 1) {
+    for id in asked.iter().take(worker.limits.body.attachments + 1) {
         offers.push(match worker.uploads.get(*id).await? {
             None => Offer::Unknown,
             Some(upload) => Offer::Upload {

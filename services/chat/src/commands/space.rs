@@ -105,10 +105,11 @@ fn opened(worker: &Worker, space: SpaceId, room: RoomId, actor: AccountId) -> Re
     let (nothing, nobody) = (SpaceState::default(), Membership::default());
     let context = RoomContext {
         room,
+        parent: None,
         space: &nothing,
         actor,
         membership: &nobody,
-        limit: worker.limit,
+        limits: worker.limits,
         now: now(),
         last_words: None,
     };

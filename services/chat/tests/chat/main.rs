@@ -6,6 +6,7 @@ mod cluster;
 mod files;
 mod following;
 mod interleaving;
+mod messages;
 mod moderating;
 mod outage;
 mod people;

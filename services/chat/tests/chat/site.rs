@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use veza_events::{
     AccountId, CommandId, Event, RoomId, Shards, SpaceId,
     member::{Membership, Standing},
-    room::{MessagePosted, RoomEvent},
+    room::{Mentions, MessagePosted, RoomEvent},
 };
 use veza_platform::{
     ambient,
@@ -325,6 +325,7 @@ pub(crate) fn post(home: Home, body: &str) -> Post {
         body: body.into(),
         reply_to: None,
         attachments: Vec::new(),
+        mentions: Mentions::default(),
     }
 }
 

@@ -52,6 +52,7 @@ impl Chat {
             body: request.body,
             reply_to,
             attachments: Vec::new(),
+            mentions: veza_events::room::Mentions::default(),
         };
         let posted = self.0.chat(&caller, &command).await?;
         Ok(PostReply {
@@ -67,7 +68,7 @@ impl Chat {
         let place = gateway.rooms.place(room).await?;
         gateway
             .access
-            .in_room(identity.account(), place.space, room)
+            .in_room(identity.account(), place.space, place.gate)
             .await?;
         let stream = StreamName::spaces(place.shard);
         let at_least = self.reached(request.min_position, &stream).await?;

@@ -13,6 +13,7 @@ use super::categories::Categories;
 use super::files::Files;
 use super::invites::Invites;
 use super::members::Members;
+use super::message::OneMessage;
 use super::messages::Messages;
 use super::notifications::Notifications;
 use super::overrides::OverridesOf;
@@ -40,6 +41,7 @@ type Operations = (
     Search,
     Files,
     (Unread, Notifications),
+    OneMessage,
     TicketDesk,
 );
 type RouteTable = HashMap<String, HashMap<http::Method, BoxEndpoint<'static>>>;
@@ -98,6 +100,7 @@ fn operations(gateway: &Arc<Gateway>) -> Operations {
         Search(gateway()),
         Files(gateway()),
         (Unread(gateway()), Notifications(gateway())),
+        OneMessage(gateway()),
         TicketDesk(gateway()),
     )
 }

@@ -173,7 +173,7 @@ impl Files {
         let allowed = self
             .0
             .access
-            .in_room(session.account(), place.space, room)
+            .in_room(session.account(), place.space, place.gate)
             .await?;
         if !allowed.has(Permission::Attach) {
             let detail = "this needs the permission to attach files";
@@ -268,10 +268,11 @@ impl Files {
         let id = AttachmentId::new(id);
         let found = self.0.read.attachment(id).await.map_err(of_read_model)?;
         let found = found.ok_or_else(no_such_file)?;
+        let place = self.0.rooms.place(found.room).await?;
         let seen = self
             .0
             .access
-            .in_room(session.account(), found.space, found.room)
+            .in_room(session.account(), found.space, place.gate)
             .await;
         seen.map_err(|problem| match problem.kind {
             ProblemKind::NotFound => no_such_file(),

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::{Object, OpenApi};
 use serde::Deserialize;
-use time::OffsetDateTime;
 use uuid::Uuid;
+use veza_events::room::Mentions;
 use veza_platform::contract::chat::Post;
 use veza_platform::event_log::{Position, StreamName};
-use veza_readmodel::{Range, rows};
+use veza_readmodel::Range;
 
 use super::body::Json;
-use super::files::{self, File};
 use super::fresh::Fresh;
+use super::message_rows::{Message, shown};
 use super::page::DEFAULT_LIMIT;
 use super::problem::Failure;
 use super::reply::{Created, Found};
@@ -51,30 +51,6 @@ struct MessagePosted {
     seq: u64,
 }
 
-/// A message, with its author as it is now.
-#[derive(Object)]
-#[oai(skip_serializing_if_is_none)]
-pub(super) struct Message {
-    /// The message.
-    id: Uuid,
-    /// Where it stands in the timeline.
-    seq: u64,
-    /// Who wrote it.
-    author: Uuid,
-    /// The author's handle; absent for an erased account.
-    author_handle: Option<String>,
-    /// The author's shown name; absent for an erased account.
-    author_display_name: Option<String>,
-    /// What it says; absent once the author's account is erased.
-    body: Option<String>,
-    /// Which message it answers.
-    reply_to: Option<Uuid>,
-    /// When it was posted.
-    posted_at: OffsetDateTime,
-    /// Files that came with it.
-    attachments: Option<Vec<File>>,
-}
-
 /// A stretch of a timeline.
 #[derive(Object)]
 struct Timeline {
@@ -86,22 +62,6 @@ struct Timeline {
     head: u64,
     /// The position that the answer is based on, at least: `<stream>/<sequence>`.
     as_of: String,
-}
-
-impl From<rows::Message> for Message {
-    fn from(row: rows::Message) -> Self {
-        Self {
-            id: row.id.uuid(),
-            seq: row.seq,
-            author: row.author.uuid(),
-            author_handle: row.author_handle,
-            author_display_name: row.author_display_name,
-            body: row.body,
-            reply_to: row.reply_to.map(veza_events::MessageId::uuid),
-            posted_at: row.posted_at.time(),
-            attachments: files::some(row.attachments.into_iter().map(File::from).collect()),
-        }
-    }
 }
 
 #[OpenApi(tag = "Chapter::Rooms")]
@@ -126,6 +86,7 @@ impl Messages {
             body: body.body,
             reply_to: body.reply_to.map(Into::into),
             attachments: body.attachments.into_iter().map(Into::into).collect(),
+            mentions: Mentions::default(),
         };
         let caller = once.caller_as(&self.0, &session, body.command_id).await?;
         let posted = self.0.chat(&caller, &command).await?;
@@ -156,7 +117,7 @@ impl Messages {
         let place = self.0.rooms.place(room).await?;
         self.0
             .access
-            .in_room(session.account(), place.space, room)
+            .in_room(session.account(), place.space, place.gate)
             .await?;
         let (stream, limit) = (StreamName::spaces(place.shard), limit.unwrap_or(DEFAULT_LIMIT));
         let at_least = fresh.seq_in(stream.as_str());
@@ -165,22 +126,18 @@ impl Messages {
             .read
             .timeline(place.space, room, range, limit, at_least)
             .await;
-        Ok(Found::new(Timeline::shown(found.map_err(of_read_model)?, stream)))
-    }
-}
-
-impl Timeline {
-    fn shown(found: rows::Timeline, stream: StreamName) -> Self {
+        let found = found.map_err(of_read_model)?;
+        let items = shown(&self.0, session.account(), found.messages).await?;
         let as_of = Position {
             stream,
             seq: found.as_of,
         };
-        Self {
-            items: found.messages.into_iter().map(Into::into).collect(),
+        Ok(Found::new(Timeline {
+            items,
             more: found.more,
             head: found.head,
             as_of: as_of.to_string(),
-        }
+        }))
     }
 }
 

@@ -13,6 +13,8 @@ mod invites;
 mod keys;
 mod limits;
 mod members;
+mod message;
+mod message_rows;
 mod messages;
 mod metrics;
 mod notifications;

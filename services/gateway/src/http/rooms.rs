@@ -204,7 +204,7 @@ impl Rooms {
         let permissions = self
             .0
             .access
-            .in_room(session.account(), place.space, room)
+            .in_room(session.account(), place.space, place.gate)
             .await?;
         let row = self.0.read.room(room).await.map_err(of_read_model)?;
         let row = row.ok_or_else(no_such_room)?;

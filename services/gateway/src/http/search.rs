@@ -8,10 +8,10 @@ use poem_openapi::{Object, OpenApi};
 use uuid::Uuid;
 use veza_events::{AccountId, Permission, RoomId, SpaceId};
 use veza_platform::contract::{Problem, ProblemKind};
-use veza_readmodel::{Hit, PageOf, SearchWords};
+use veza_readmodel::{Hit, List, PageOf, SearchWords};
 
 use super::fresh::Fresh;
-use super::messages::Message;
+use super::message_rows::{Message, shown};
 use super::page::{self, Items};
 use super::problem::Failure;
 use super::reply::Found;
@@ -41,14 +41,14 @@ struct FoundMessage {
     highlights: Vec<Vec<u32>>,
 }
 
-impl From<Hit> for FoundMessage {
-    fn from(hit: Hit) -> Self {
+impl FoundMessage {
+    fn shown(message: Message, hit: Hit) -> Self {
         let position = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let pair = |(begin, end)| vec![position(begin), position(end)];
         Self {
             room: hit.room.uuid(),
             space: hit.space.uuid(),
-            message: hit.message.into(),
+            message,
             snippet: hit.snippet.text,
             highlights: hit.snippet.marks.into_iter().map(pair).collect(),
         }
@@ -87,7 +87,15 @@ impl Search {
             .search(&words, &rooms, &page)
             .await
             .map_err(of_read_model)?;
-        Ok(Found::new(Items::part(hits, FoundMessage::from)))
+        let rows = hits.items.iter().map(|hit| hit.message.clone()).collect();
+        let messages = shown(&self.0, session.account(), rows).await?;
+        let list = List {
+            items: messages.into_iter().zip(hits.items).collect(),
+            next: hits.next,
+        };
+        Ok(Found::new(Items::part(list, |(message, hit)| {
+            FoundMessage::shown(message, hit)
+        })))
     }
 }
 
@@ -104,7 +112,7 @@ impl Search {
             if space.is_some_and(|space| SpaceId::from(space) != place.space) {
                 return Ok(Vec::new());
             }
-            self.0.access.in_room(account, place.space, room).await?;
+            self.0.access.in_room(account, place.space, place.gate).await?;
             return Ok(vec![room]);
         }
         let spaces = match space {

@@ -10,13 +10,14 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use veza_events::{AccountId, Permissions, RoomId, SpaceId};
+use veza_events::{AccountId, Permissions, SpaceId};
 use veza_platform::contract::chat::Access;
 use veza_platform::contract::{Problem, ProblemKind};
 
 use super::hub::Hub;
 use super::room::{Granted, Need, Room, may_read};
 use super::sockets::Peer;
+use crate::rooms::Place;
 
 /// Accesses that are looked up at once.
 const LOOKUPS: usize = 64;
@@ -177,14 +178,9 @@ impl Hub {
     ///
     /// # Errors
     /// As [`Self::admit`].
-    pub(super) async fn may_read(
-        &self,
-        room: RoomId,
-        space: SpaceId,
-        account: AccountId,
-    ) -> Result<(), Problem> {
-        let access = look_up(self, space, account).await?;
-        if may_read(&access, room) {
+    pub(super) async fn may_read(&self, place: Place, account: AccountId) -> Result<(), Problem> {
+        let access = look_up(self, place.space, account).await?;
+        if may_read(&access, place.gate) {
             Ok(())
         } else {
             Err(not_found())

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use tokio::time::Instant;
-use veza_events::{AccountId, AttachmentId, CommandId, MessageId, RoomId};
+use veza_events::{AccountId, AttachmentId, CommandId, MessageId, RoomId, room::Mentions};
 use veza_platform::ambient;
 use veza_platform::config::RealtimeConfig;
-use veza_platform::contract::chat::Post;
+use veza_platform::contract::chat::{MessageChange, Post, Posted};
 use veza_platform::contract::{Caller, Problem, ProblemKind};
 use veza_platform::notices::Missed;
 
@@ -17,6 +17,7 @@ use super::hub::Hub;
 use super::outbox::Outbox;
 use super::room::Room;
 use super::sockets::{Peer, SocketKey};
+use crate::changes::About;
 
 /// Rooms of one `watch` that are looked up at once.
 const WATCHING: usize = 16;
@@ -54,6 +55,13 @@ pub(super) enum Command {
         reply_to: Option<MessageId>,
         attachments: Vec<AttachmentId>,
     },
+    /// Do something about a message.
+    Change {
+        id: u64,
+        command: CommandId,
+        about: About,
+        change: MessageChange,
+    },
 }
 
 impl Session {
@@ -76,6 +84,12 @@ impl Session {
                 id,
                 self.send(id, room, command, body, reply_to, attachments).await,
             ),
+            Command::Change {
+                id,
+                command,
+                about,
+                change,
+            } => (id, self.change(id, command, about, change).await),
         };
         if let Err(problem) = outcome {
             self.peer.outbox.push(&Outgoing::error(Some(id), &problem));
@@ -120,9 +134,9 @@ impl Session {
 
     async fn watch_one(&self, id: RoomId, level: Level) -> Result<(Arc<Room>, u64), Problem> {
         let (hub, peer) = (&self.hub, &self.peer);
-        let space = hub.services.space_of(id).await?;
-        hub.may_read(id, space, peer.identity.account).await?;
-        let room = hub.open(id, space).await?;
+        let place = hub.services.place_of(id).await?;
+        hub.may_read(place, peer.identity.account).await?;
+        let room = hub.open(id, place).await?;
         if !peer.add(&room, self.limits.max_watched_rooms) {
             return Err(too_many_rooms());
         }
@@ -221,7 +235,7 @@ impl Session {
         let services = &self.hub.services;
         let space = match self.peer.watched(room) {
             Some(room) => room.space,
-            None => services.space_of(room).await?,
+            None => services.place_of(room).await?.space,
         };
         let identity = self.peer.identity;
         let caller = Caller {
@@ -239,9 +253,34 @@ impl Session {
                     body,
                     reply_to,
                     attachments,
+                    mentions: Mentions::default(),
                 },
             )
             .await?;
+        self.acknowledge(id, command, &posted);
+        Ok(())
+    }
+
+    async fn change(
+        &self,
+        id: u64,
+        command: CommandId,
+        about: About,
+        change: MessageChange,
+    ) -> Result<(), Problem> {
+        let identity = self.peer.identity;
+        let caller = Caller {
+            command,
+            account: Some(identity.account),
+            session: Some(identity.session),
+            seen: None,
+        };
+        let stored = self.hub.services.change(caller, about, change).await?;
+        self.acknowledge(id, command, &stored);
+        Ok(())
+    }
+
+    fn acknowledge(&self, id: u64, command: CommandId, posted: &Posted) {
         let ack = Outgoing::Ack {
             id,
             command_id: command,
@@ -250,7 +289,6 @@ impl Session {
             duplicate: posted.duplicate,
         };
         self.peer.outbox.push(&ack.frame());
-        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
-use veza_events::{Envelope, Event, RoomId, Shards, SpaceId, Subject};
+use veza_events::{Envelope, Event, RoomId, Shards, SpaceId, Subject, room::RoomEvent};
 use veza_platform::contract::{Problem, ProblemKind};
 use veza_platform::event_log::{EventLog, Position, Record};
 use veza_platform::ledger::{RecordError, Recorded, read_problem};
@@ -24,6 +24,7 @@ use super::ring::RingLimits;
 use super::room::{Accepted, Need, Room};
 use super::services::Services;
 use super::sockets::Sockets;
+use crate::rooms::Place;
 
 /// Rooms in memory at most, watched or just left.
 const MAX_ROOMS: usize = 50_000;
@@ -140,8 +141,8 @@ impl Hub {
     ///
     /// # Errors
     /// `room.not_found`, `room.too_many_watched`, `platform.unavailable`.
-    pub(super) async fn open(&self, id: RoomId, space: SpaceId) -> Result<Arc<Room>, Problem> {
-        let room = self.room_or_new(id, space)?;
+    pub(super) async fn open(&self, id: RoomId, place: Place) -> Result<Arc<Room>, Problem> {
+        let room = self.room_or_new(id, place)?;
         let opened = room.opened.get_or_try_init(|| async {
             let all = self.shards.count();
             let mut feeds = self.feeds.subscribe();
@@ -161,7 +162,7 @@ impl Hub {
         Ok(room)
     }
 
-    fn room_or_new(&self, id: RoomId, space: SpaceId) -> Result<Arc<Room>, Problem> {
+    fn room_or_new(&self, id: RoomId, place: Place) -> Result<Arc<Room>, Problem> {
         let now = Instant::now();
         let mut rooms = self.lock();
         if let Some(room) = rooms.get(&id) {
@@ -179,7 +180,7 @@ impl Hub {
                 ));
             }
         }
-        let room = Arc::new(Room::new(id, space, now));
+        let room = Arc::new(Room::new(id, place.space, place.gate, now));
         rooms.insert(id, Arc::clone(&room));
         Ok(room)
     }
@@ -198,6 +199,7 @@ impl Hub {
         let mut reading = self.services.read(record);
         match futures::poll!(&mut reading) {
             std::task::Poll::Ready(Ok(recorded)) => {
+                redact(&room, &recorded);
                 let prev = prev_or_head(&room, recorded.prev, recorded.position.seq);
                 self.accept(
                     &room,
@@ -244,6 +246,7 @@ impl Hub {
         loop {
             match reading.await {
                 Ok(recorded) => {
+                    redact(room, &recorded);
                     let prev = prev_or_head(room, recorded.prev, recorded.position.seq);
                     return (prev, frame_of(room, prev, &recorded));
                 }
@@ -347,6 +350,13 @@ impl Hub {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<RoomId, Arc<Room>>> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A message that was taken back is told again without its text.
+fn redact(room: &Room, recorded: &Recorded) {
+    if let Event::Room(RoomEvent::MessageDeleted(event)) = &recorded.event {
+        room.redact(event.message);
     }
 }
 

@@ -41,6 +41,8 @@ use veza_platform::event_log::{EventLog, StreamName};
 use veza_platform::lifecycle::Lifecycle;
 use veza_platform::runtime::Runtime;
 
+pub use crate::changes::About;
+pub use crate::rooms::Place;
 pub use services::{Identity, Services};
 pub use upgrade::Upgrade;
 

@@ -5,12 +5,13 @@
 
 use std::time::Duration;
 
+use veza_events::MessageId;
 use veza_platform::contract::{Problem, ProblemKind};
 use veza_platform::event_log::{ReadError, Record, StreamName};
 use veza_platform::ledger::{RecordError, read_problem};
 
 use super::commands::Session;
-use super::frames::{FillBuilder, Outgoing, ResetReason, message_json};
+use super::frames::{FillBuilder, Outgoing, ResetReason, message_json, redacted};
 use super::gaps::Gap;
 use super::hub::{frame_of, frame_without_content};
 use super::ring::Entry;
@@ -182,15 +183,32 @@ impl Filling<'_> {
         self.left -= records.len().min(self.left);
         let mut entries = Vec::with_capacity(records.len());
         let mut prev = from;
+        let told: Vec<MessageId> = records.iter().filter_map(told).collect();
         for record in records {
             let seq = record.position.seq;
             entries.push(self.open(prev, record).await?);
             prev = seq;
         }
+        self.redact(&mut entries, &told).await;
         if prev == until {
             self.room.keep(from, &entries, self.session.hub.ring_limits());
         }
         Ok(entries)
+    }
+
+    /// Takes out the texts of messages that were taken back meanwhile. What is taken back only now follows.
+    async fn redact(&self, entries: &mut [Entry], told: &[MessageId]) {
+        if told.is_empty() {
+            return;
+        }
+        let deleted = self.session.hub.services.deleted(told.to_vec()).await;
+        for message in deleted {
+            for entry in entries.iter_mut() {
+                if let Some(frame) = redacted(&entry.frame, message) {
+                    entry.frame = frame;
+                }
+            }
+        }
     }
 
     /// Queues events in pieces that are not too large. Returns how far they go.
@@ -233,7 +251,9 @@ impl Filling<'_> {
             .services
             .history(self.room.space, self.room.id, from, HISTORY)
             .await;
-        let history = history.map_err(Stop::Failed)?;
+        let Some(history) = history.map_err(Stop::Failed)? else {
+            return Err(Stop::Reset(ResetReason::TooFar));
+        };
         if history.messages.len() > self.left {
             return Err(Stop::Reset(ResetReason::TooFar));
         }
@@ -254,6 +274,18 @@ impl Filling<'_> {
         self.session.peer.outbox.push(&fill.finish());
         Ok(to)
     }
+}
+
+/// The message whose text an event tells.
+fn told(record: &Record) -> Option<MessageId> {
+    #[derive(serde::Deserialize)]
+    struct Told {
+        message: MessageId,
+        #[serde(rename = "body")]
+        _body: serde::de::IgnoredAny,
+    }
+    let told = serde_json::from_slice::<Told>(&record.payload).ok()?;
+    Some(told.message)
 }
 
 /// How many of the entries go into one `fill`; at least one.

@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::frames::Frame;
+use veza_events::MessageId;
+
+use super::frames::{Frame, deletion, redacted};
 
 /// One event.
 #[derive(Clone, Debug)]
@@ -86,6 +88,25 @@ impl Ring {
         }
         self.bytes += bytes;
         self.base = from;
+        // What was read may have been taken back since.
+        let deleted: Vec<_> = self
+            .entries
+            .iter()
+            .filter_map(|entry| deletion(&entry.frame))
+            .collect();
+        for message in deleted {
+            self.redact(message);
+        }
+    }
+
+    /// Takes the text out of every event that tells one of `message`.
+    pub(super) fn redact(&mut self, message: MessageId) {
+        for entry in &mut self.entries {
+            if let Some(frame) = redacted(&entry.frame, message) {
+                self.bytes = self.bytes - entry.frame.len() + frame.len();
+                entry.frame = frame;
+            }
+        }
     }
 
     /// Forgets everything and goes on from `head`.

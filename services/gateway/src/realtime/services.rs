@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use veza_events::{AccountId, RoomId, SessionId, SpaceId};
-use veza_platform::contract::chat::{Access, Post, Posted};
+use veza_events::{AccountId, MessageId, RoomId, SessionId, SpaceId};
+use veza_platform::contract::chat::{Access, MessageChange, Post, Posted};
 use veza_platform::contract::{Caller, Problem, ProblemKind};
 use veza_platform::event_log::Record;
 use veza_platform::ledger::{RecordError, Recorded};
 use veza_readmodel::{Range, Timeline};
 
+use crate::changes::About;
 use crate::problems;
+use crate::rooms::Place;
 use crate::state::Gateway;
 
 /// Whose socket it is.
@@ -34,11 +36,11 @@ pub trait Services: Send + Sync + 'static {
     /// Whether a session was ended. Asked often, and answered from memory.
     fn is_over(&self, session: SessionId) -> bool;
 
-    /// The space of a room.
+    /// Where a room is.
     ///
     /// # Errors
     /// `room.not_found`; `platform.unavailable`.
-    fn space_of(&self, room: RoomId) -> BoxFuture<'_, Result<SpaceId, Problem>>;
+    fn place_of(&self, room: RoomId) -> BoxFuture<'_, Result<Place, Problem>>;
 
     /// What an account may do in a space. Possibly from a cache, which follows changes by itself.
     ///
@@ -69,13 +71,28 @@ pub trait Services: Send + Sync + 'static {
         at_least: Option<(String, u64)>,
     ) -> BoxFuture<'_, Result<Vec<AccountId>, Problem>>;
 
+    /// Does something about a message.
+    ///
+    /// # Errors
+    /// As [`Self::post`]; `message.not_found`.
+    fn change(
+        &self,
+        caller: Caller,
+        about: About,
+        change: MessageChange,
+    ) -> BoxFuture<'_, Result<Posted, Problem>>;
+
+    /// Those of `messages` that were taken back, as far as is known now.
+    fn deleted(&self, messages: Vec<MessageId>) -> BoxFuture<'_, Vec<MessageId>>;
+
     /// Decodes a record and opens what its key opens. Ready at once when the key is known.
     ///
     /// # Errors
     /// As [`veza_platform::ledger::Ledger::read`].
     fn read(&self, record: Record) -> BoxFuture<'static, Result<Recorded, RecordError>>;
 
-    /// At most `limit` messages of a room behind `after`, from the read model.
+    /// At most `limit` messages of a room behind `after`, from the read model; nothing when messages from before
+    /// it have changed since.
     ///
     /// # Errors
     /// When it is away.
@@ -85,7 +102,7 @@ pub trait Services: Send + Sync + 'static {
         room: RoomId,
         after: u64,
         limit: u16,
-    ) -> BoxFuture<'_, Result<Timeline, Problem>>;
+    ) -> BoxFuture<'_, Result<Option<Timeline>, Problem>>;
 }
 
 impl Services for Gateway {
@@ -109,8 +126,8 @@ impl Services for Gateway {
         self.verifier.is_ended(session)
     }
 
-    fn space_of(&self, room: RoomId) -> BoxFuture<'_, Result<SpaceId, Problem>> {
-        Box::pin(async move { Ok(self.rooms.place(room).await?.space) })
+    fn place_of(&self, room: RoomId) -> BoxFuture<'_, Result<Place, Problem>> {
+        Box::pin(self.rooms.place(room))
     }
 
     fn access(&self, space: SpaceId, account: AccountId) -> BoxFuture<'_, Result<Arc<Access>, Problem>> {
@@ -142,6 +159,19 @@ impl Services for Gateway {
         })
     }
 
+    fn change(
+        &self,
+        caller: Caller,
+        about: About,
+        change: MessageChange,
+    ) -> BoxFuture<'_, Result<Posted, Problem>> {
+        Box::pin(async move { self.change_message(&caller, about, change).await })
+    }
+
+    fn deleted(&self, messages: Vec<MessageId>) -> BoxFuture<'_, Vec<MessageId>> {
+        Box::pin(async move { self.read.deleted(&messages).await.unwrap_or_default() })
+    }
+
     fn read(&self, record: Record) -> BoxFuture<'static, Result<Recorded, RecordError>> {
         let ledger = self.ledger.clone();
         Box::pin(async move { ledger.read(record).await })
@@ -153,13 +183,17 @@ impl Services for Gateway {
         room: RoomId,
         after: u64,
         limit: u16,
-    ) -> BoxFuture<'_, Result<Timeline, Problem>> {
+    ) -> BoxFuture<'_, Result<Option<Timeline>, Problem>> {
         Box::pin(async move {
             let timeline = self
                 .read
                 .timeline(space, room, Range::After(after), limit, 0)
                 .await;
-            timeline.map_err(problems::of_read_model)
+            let timeline = timeline.map_err(problems::of_read_model)?;
+            // Asked afterwards: what changes in between is found.
+            let changed = self.read.changed_behind(room, after).await;
+            let changed = changed.map_err(problems::of_read_model)?;
+            Ok(Some(timeline).filter(|_| !changed))
         })
     }
 }

@@ -8,15 +8,16 @@ use async_nats::HeaderMap;
 use futures::future::BoxFuture;
 use uuid::Uuid;
 use veza_events::member::{Left, Membership, Standing};
-use veza_events::room::{MessagePosted, Opened};
+use veza_events::room::{MessageDeleted, MessageEdited, MessagePosted, Opened, ReactionAdded, RoomEvent};
 use veza_events::space::RoleDefined;
 use veza_events::{
-    AccountId, CommandId, Envelope, Event, Permissions, RoomId, Sealed, SessionId, SpaceId, Subject,
+    AccountId, CommandId, Envelope, Event, MessageId, Permissions, RoomId, Sealed, SessionId, SpaceId,
+    Subject,
 };
 use veza_gateway::Reads;
-use veza_gateway::realtime::{Identity, Services};
+use veza_gateway::realtime::{About, Identity, Place, Services};
 use veza_platform::ambient;
-use veza_platform::contract::chat::{Access, Post, Posted};
+use veza_platform::contract::chat::{Access, MessageChange, Post, Posted};
 use veza_platform::contract::{Caller, Problem, ProblemKind};
 use veza_platform::event_log::{AppendError, Draft, EventLog, Expect, Position, Record};
 use veza_platform::ledger::{RecordError, Recorded, read_envelope};
@@ -41,6 +42,7 @@ pub(crate) struct World {
     pub(crate) reads: Arc<Reads>,
     /// Nobody knows these.
     pub(crate) strangers: Mutex<HashSet<AccountId>>,
+    deleted: Mutex<HashSet<MessageId>>,
 }
 
 impl World {
@@ -60,6 +62,7 @@ impl World {
             workers_away: AtomicBool::new(false),
             slow_commands: tokio::sync::Semaphore::new(1_000),
             posts: AtomicUsize::new(0),
+            deleted: Mutex::default(),
         })
     }
 
@@ -90,6 +93,8 @@ impl World {
         let opened = Opened {
             space: self.space,
             room,
+            parent: None,
+            about: None,
         };
         let seq = self
             .store(Subject::Room(0, room), Event::Room(opened.into()), None)
@@ -114,6 +119,8 @@ impl World {
             body: Sealed::Closed(format!("sealed:{body}")),
             reply_to: None,
             attachments: Vec::new(),
+            mentions: None,
+            parent: None,
         };
         let seq = self
             .store(
@@ -201,6 +208,54 @@ impl World {
         }
     }
 
+    fn changed(
+        &self,
+        room: RoomId,
+        posted: u64,
+        message: MessageId,
+        author: AccountId,
+        change: MessageChange,
+    ) -> RoomEvent {
+        let (space, parent) = (self.space, None);
+        match change {
+            MessageChange::Edit { body, .. } => MessageEdited {
+                space,
+                room,
+                message,
+                posted,
+                author,
+                body: Sealed::Closed(format!("sealed:{body}")),
+                mentions: None,
+                parent,
+            }
+            .into(),
+            MessageChange::Delete => {
+                self.deleted.lock().unwrap().insert(message);
+                MessageDeleted {
+                    space,
+                    room,
+                    message,
+                    posted,
+                    author,
+                    by: author,
+                    parent,
+                }
+                .into()
+            }
+            MessageChange::React { emoji } => ReactionAdded {
+                space,
+                room,
+                message,
+                posted,
+                account: author,
+                emoji,
+                parent,
+            }
+            .into(),
+            other => panic!("not in this world: {other:?}"),
+        }
+    }
+
     fn membership(&self, account: AccountId) -> (bool, u64) {
         let unknown = (self.open_door.load(Ordering::SeqCst), 0);
         self.members
@@ -248,10 +303,15 @@ impl Services for World {
         self.ended.lock().unwrap().contains(&session)
     }
 
-    fn space_of(&self, room: RoomId) -> BoxFuture<'_, Result<SpaceId, Problem>> {
+    fn place_of(&self, room: RoomId) -> BoxFuture<'_, Result<Place, Problem>> {
         let known = self.rooms.lock().unwrap().contains(&room);
         let refused = || Problem::new(ProblemKind::NotFound, "room.not_found", "no such room");
-        Box::pin(async move { if known { Ok(self.space) } else { Err(refused()) } })
+        let place = Place {
+            space: self.space,
+            shard: 0,
+            gate: room,
+        };
+        Box::pin(async move { if known { Ok(place) } else { Err(refused()) } })
     }
 
     fn access(&self, _: SpaceId, account: AccountId) -> BoxFuture<'_, Result<Arc<Access>, Problem>> {
@@ -305,7 +365,7 @@ impl Services for World {
 
     fn mark_read(&self, account: AccountId, room: RoomId, seq: u64) -> BoxFuture<'_, Result<u64, Problem>> {
         Box::pin(async move {
-            self.space_of(room).await?;
+            self.place_of(room).await?;
             self.reads.mark(account, room, seq)?;
             Ok(seq)
         })
@@ -322,12 +382,47 @@ impl Services for World {
         Box::pin(async move { Ok(others) })
     }
 
+    fn change(
+        &self,
+        caller: Caller,
+        about: About,
+        change: MessageChange,
+    ) -> BoxFuture<'_, Result<Posted, Problem>> {
+        Box::pin(async move {
+            let (room, posted) = about.seen_at.unwrap();
+            let author = caller.account()?;
+            let event = self.changed(room, posted, about.message, author, change);
+            let by = Some((author, caller.command));
+            let seq = self.store(Subject::Room(0, room), Event::Room(event), by).await;
+            let position = Position {
+                stream: "SPACES_0".into(),
+                seq,
+            };
+            Ok(Posted {
+                message: about.message,
+                position,
+                duplicate: false,
+            })
+        })
+    }
+
+    fn deleted(&self, messages: Vec<MessageId>) -> BoxFuture<'_, Vec<MessageId>> {
+        let deleted = self.deleted.lock().unwrap().clone();
+        Box::pin(async move { messages.into_iter().filter(|id| deleted.contains(id)).collect() })
+    }
+
     fn read(&self, record: Record) -> BoxFuture<'static, Result<Recorded, RecordError>> {
         let opened = self.open(record);
         Box::pin(async move { opened })
     }
 
-    fn history(&self, _: SpaceId, _: RoomId, _: u64, _: u16) -> BoxFuture<'_, Result<Timeline, Problem>> {
+    fn history(
+        &self,
+        _: SpaceId,
+        _: RoomId,
+        _: u64,
+        _: u16,
+    ) -> BoxFuture<'_, Result<Option<Timeline>, Problem>> {
         Box::pin(async { Err(Problem::unavailable("no read model", 10)) })
     }
 }

@@ -72,12 +72,20 @@ pub struct ChatConfig {
     /// Longest message, in bytes of UTF-8.
     #[schemars(range(min = 1))]
     pub max_message_bytes: usize,
+    /// Most different reactions to one message.
+    #[schemars(range(min = 1))]
+    pub max_reactions_per_message: usize,
+    /// Most pinned messages of a room.
+    #[schemars(range(min = 1))]
+    pub max_pins_per_room: usize,
     /// Spaces held in memory.
     pub cached_spaces: u64,
     /// Memberships held in memory.
     pub cached_members: u64,
     /// Rooms with slow mode whose last words are held in memory.
     pub cached_slow_rooms: u64,
+    /// Threads of which the worker remembers where they hang.
+    pub cached_threads: u64,
     /// Commands one worker works on at once.
     #[schemars(range(min = 1))]
     pub max_concurrent_commands: usize,
@@ -88,9 +96,12 @@ impl Default for ChatConfig {
         Self {
             max_message_chars: 4_000,
             max_message_bytes: 16_384,
+            max_reactions_per_message: 20,
+            max_pins_per_room: 100,
             cached_spaces: 10_000,
             cached_members: 200_000,
             cached_slow_rooms: 10_000,
+            cached_threads: 100_000,
             max_concurrent_commands: 1_024,
         }
     }

@@ -8,6 +8,7 @@ mod account;
 mod attachment;
 mod audit;
 mod member;
+mod message;
 mod overrides;
 mod room;
 mod space;
@@ -106,7 +107,7 @@ impl<'a> Changes<'a> {
         let Some(recorded) = entry.recorded else { return };
         let moment = Moment {
             seq,
-            at: recorded.envelope.time.time(),
+            at: to_micros(recorded.envelope.time.time()),
         };
         self.unread.take(seq, &recorded.event);
         match (&recorded.event, entry.subject) {
@@ -150,13 +151,19 @@ impl<'a> Changes<'a> {
         Ok(written)
     }
 
-    /// What caches must hear once it is committed at `position`.
-    pub(crate) fn cache_changes(&self, position: u64) -> CacheChanges {
-        CacheChanges {
+    /// What caches must hear once it is committed at `position`. To be asked where it was written.
+    pub(crate) async fn cache_changes(
+        &self,
+        connection: &mut PgConnection,
+        schema: Schema,
+        position: u64,
+    ) -> Result<CacheChanges, SqlError> {
+        let changed = self.rooms.changed_rows(connection, schema).await?;
+        Ok(CacheChanges {
             position,
-            rooms: self.rooms.cache_changes(),
+            rooms: self.rooms.cache_changes(position, changed),
             accounts: self.accounts.renamed(),
-        }
+        })
     }
 }
 
@@ -182,6 +189,12 @@ pub(crate) fn text(text: &(impl AsRef<str> + ?Sized)) -> Cow<'_, str> {
     } else {
         Cow::Borrowed(text)
     }
+}
+
+/// A time as exact as Postgres keeps it, so that caches say the same as tables.
+fn to_micros(time: OffsetDateTime) -> OffsetDateTime {
+    let micros = time.microsecond();
+    time.replace_microsecond(micros).unwrap_or(time)
 }
 
 /// The name that a value has in events.

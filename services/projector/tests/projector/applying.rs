@@ -351,6 +351,8 @@ async fn a_message_that_is_in_the_log_twice_is_shown_once() {
         body: Sealed::from("once"),
         reply_to: None,
         attachments: Vec::new(),
+        mentions: None,
+        parent: None,
     });
     let fact = Fact {
         subject: Subject::Room(community.shard, community.rooms[0]),

@@ -11,6 +11,7 @@
 //! | `…:<generation>:p` | position up to which changes have been applied |
 //! | `…:<generation>:h:<room>` | sequence of the last event of a timeline |
 //! | `…:<generation>:t:<room>` | its newest messages by sequence, and a mark below them that says from which sequence on none is missing |
+//! | `…:<generation>:x:<room>` | sequence of the last event that changed a row, in whatever timeline |
 //! | `…:<generation>:a:<account>` | names of an account |
 //!
 //! A timeline enters the cache when somebody reads it, and follows its room from then on. The braces keep
@@ -26,9 +27,9 @@ pub use writer::{CacheChanges, CacheError, CacheWriter, RoomChange};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
-use veza_events::{AccountId, MessageId};
+use veza_events::{AccountId, MessageId, Timestamp, room::Mentions};
 
-use crate::rows::Message;
+use crate::rows::{Message, Reaction, ThreadSummary};
 
 /// A message as it lies in the cache; names are looked up when it is read, since they change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,11 +55,37 @@ pub struct CachedMessage {
     /// How many files came with it.
     #[serde(rename = "f", default, skip_serializing_if = "is_zero")]
     pub files: u16,
+    /// What became of it; most messages stay as they are.
+    #[serde(flatten, default)]
+    pub fate: Fate,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like that")]
 fn is_zero(count: &u16) -> bool {
     *count == 0
+}
+
+/// What became of a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fate {
+    /// Of whom and what it speaks.
+    #[serde(rename = "n", default, skip_serializing_if = "Mentions::is_empty")]
+    pub mentions: Mentions,
+    /// When it got its present text.
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
+    pub edited_at: Option<Timestamp>,
+    /// When it was taken back.
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<Timestamp>,
+    /// Whether it is pinned.
+    #[serde(rename = "p", default, skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
+    /// Reactions to it.
+    #[serde(rename = "x", default, skip_serializing_if = "Vec::is_empty")]
+    pub reactions: Vec<Reaction>,
+    /// The thread about it.
+    #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<ThreadSummary>,
 }
 
 impl From<CachedMessage> for Message {
@@ -74,6 +101,12 @@ impl From<CachedMessage> for Message {
             posted_at: cached.posted_at.into(),
             files: cached.files,
             attachments: Vec::new(),
+            mentions: cached.fate.mentions,
+            edited_at: cached.fate.edited_at,
+            deleted_at: cached.fate.deleted_at,
+            pinned: cached.fate.pinned,
+            reactions: cached.fate.reactions,
+            thread: cached.fate.thread,
         }
     }
 }
@@ -88,6 +121,14 @@ impl From<&Message> for CachedMessage {
             reply_to: message.reply_to.map(MessageId::uuid),
             posted_at: message.posted_at.time(),
             files: message.files,
+            fate: Fate {
+                mentions: message.mentions.clone(),
+                edited_at: message.edited_at,
+                deleted_at: message.deleted_at,
+                pinned: message.pinned,
+                reactions: message.reactions.clone(),
+                thread: message.thread,
+            },
         }
     }
 }

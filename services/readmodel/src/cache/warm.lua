@@ -6,7 +6,8 @@ local base = ARGV[1] .. ARGV[2]
 local position = redis.call('GET', base .. ':p')
 if not position then return -1 end
 local head_key, rows = base .. ':h:' .. ARGV[3], base .. ':t:' .. ARGV[3]
-local head = redis.call('GET', head_key)
+local head, changed = redis.call('GET', head_key), redis.call('GET', base .. ':x:' .. ARGV[3])
+if changed and tonumber(changed) > tonumber(ARGV[4]) then return 0 end
 if head then
   if tonumber(head) > tonumber(ARGV[4]) then return 0 end
   if redis.call('EXISTS', rows) == 1 then return 0 end
@@ -15,6 +16,8 @@ elseif tonumber(position) > tonumber(ARGV[4]) then
 end
 redis.call('DEL', rows)
 redis.call('SET', head_key, ARGV[5], 'PX', ARGV[7])
+-- Changes up to the position that was read at are in these rows already.
+redis.call('SET', base .. ':x:' .. ARGV[3], ARGV[4], 'PX', ARGV[7])
 redis.call('ZADD', rows, string.format('%.0f', -tonumber(ARGV[6]) - 1), '')
 for i = 8, #ARGV, 2 do redis.call('ZADD', rows, ARGV[i], ARGV[i + 1]) end
 redis.call('PEXPIRE', rows, ARGV[7])

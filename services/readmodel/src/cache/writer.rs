@@ -44,10 +44,14 @@ pub struct CacheChanges {
 pub struct RoomChange {
     /// Which one.
     pub room: Uuid,
-    /// Its last event.
+    /// Its last event; 0 when only rows changed, by events of a thread.
     pub head: u64,
     /// Its new messages, ascending.
     pub messages: Vec<CachedMessage>,
+    /// Older messages as they are now.
+    pub changed: Vec<CachedMessage>,
+    /// The position as of which they are so; 0 when there are none.
+    pub changed_at: u64,
 }
 
 /// Writes generations of the cache.
@@ -170,9 +174,10 @@ impl CacheWriter {
             room.head.to_string().into(),
             millis(self.ttl).to_string().into(),
             self.timeline_messages.to_string().into(),
+            room.changed_at.to_string().into(),
         ];
         let surplus = room.messages.len().saturating_sub(self.timeline_messages + 1);
-        for message in &room.messages[surplus..] {
+        for message in room.messages[surplus..].iter().chain(&room.changed) {
             arguments.push(message.seq.to_string().into());
             arguments.push(
                 serde_json::to_string(message)

@@ -4,10 +4,10 @@ mod words;
 
 use sea_orm::sea_query::Value;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, QueryResult, TransactionTrait};
-use time::OffsetDateTime;
 use uuid::Uuid;
-use veza_events::{MessageId, RoomId, SpaceId};
+use veza_events::{RoomId, SpaceId};
 
+use crate::messages::{self, COLUMNS, joins};
 use crate::queries::{rows, statement};
 use crate::rows::Message;
 
@@ -70,14 +70,16 @@ pub(crate) async fn find(
     transaction
         .execute_unprepared("SET LOCAL plan_cache_mode = force_custom_plan")
         .await?;
-    let sql = "WITH q AS (SELECT veza.search_query($1, $2, $3) AS words),
+    let sql = format!(
+        "WITH q AS (SELECT veza.search_query($1, $2, $3) AS words),
         hit AS (
             SELECT m.* FROM read.message m
-            WHERE m.room = ANY($4) AND m.body IS NOT NULL
+            WHERE (m.room = ANY($4) OR m.room IN (SELECT thread FROM read.thread WHERE room = ANY($4)))
+            AND m.body IS NOT NULL
             AND (veza.search_query($1, $2, $3) IS NULL OR m.search @@ veza.search_query($1, $2, $3))
-            AND ($5::text[] = '{}' OR m.author IN
+            AND ($5::text[] = '{{}}' OR m.author IN
                 (SELECT account FROM read.account WHERE lower(handle) = ANY($5) OR account::text = ANY($5)))
-            AND ($6::text[] = '{}' OR m.room IN
+            AND ($6::text[] = '{{}}' OR m.room IN
                 (SELECT room FROM read.room WHERE room = ANY($4) AND (lower(name) = ANY($6) OR room::text = ANY($6))))
             AND (NOT $7 OR m.body ~* '\\mhttps?://\\S')
             AND ($8::timestamptz IS NULL OR m.posted_at >= $8)
@@ -85,10 +87,12 @@ pub(crate) async fn find(
             AND ($10::uuid IS NULL OR (m.posted_at, m.message) <
                 (SELECT l.posted_at, l.message FROM read.message l WHERE l.message = $10))
             ORDER BY m.posted_at DESC, m.message DESC LIMIT $11)
-        SELECT hit.*, a.handle, a.display_name, ts_headline(hit.language, hit.body, COALESCE(q.words, ''),
+        SELECT {COLUMNS}, a.handle, a.display_name, ts_headline(m.language, m.body, COALESCE(q.words, ''),
             'MaxWords=40, MinWords=15, StartSel=\"' || chr(2) || '\", StopSel=\"' || chr(3) || '\"') AS snippet
-        FROM hit CROSS JOIN q LEFT JOIN read.account a ON a.account = hit.author
-        ORDER BY hit.posted_at DESC, hit.message DESC";
+        FROM hit m CROSS JOIN q {} LEFT JOIN read.account a ON a.account = m.author
+        ORDER BY m.posted_at DESC, m.message DESC",
+        joins("read")
+    );
     let lower = |texts: &[String]| texts.iter().map(|text| text.to_lowercase()).collect::<Vec<_>>();
     let values: [Value; 11] = [
         search.words.clone().into(),
@@ -103,26 +107,14 @@ pub(crate) async fn find(
         after.into(),
         rows(limit),
     ];
-    let found = transaction.query_all_raw(statement(sql, values)).await?;
+    let found = transaction.query_all_raw(statement(&sql, values)).await?;
     transaction.commit().await?;
     found.iter().map(hit).collect()
 }
 
 fn hit(row: &QueryResult) -> Result<Hit, DbErr> {
-    let message = Message {
-        id: row.try_get::<Uuid>("", "message")?.into(),
-        seq: row.try_get::<i64>("", "seq")?.cast_unsigned(),
-        author: row.try_get::<Uuid>("", "author")?.into(),
-        author_handle: row.try_get("", "handle")?,
-        author_display_name: row.try_get("", "display_name")?,
-        body: row.try_get("", "body")?,
-        reply_to: row.try_get::<Option<Uuid>>("", "reply_to")?.map(MessageId::from),
-        posted_at: row.try_get::<OffsetDateTime>("", "posted_at")?.into(),
-        files: 0,
-        attachments: Vec::new(),
-    };
     Ok(Hit {
-        message,
+        message: messages::read(row)?,
         room: row.try_get::<Uuid>("", "room")?.into(),
         space: row.try_get::<Uuid>("", "space")?.into(),
         snippet: Snippet::parse(&row.try_get::<String>("", "snippet")?),

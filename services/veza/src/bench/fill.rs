@@ -3,7 +3,8 @@
 use futures::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 use veza_events::{
-    AccountId, CommandId, RoomId, Shards, SpaceId, Subject, room::MessagePosted, room::RoomEvent,
+    AccountId, CommandId, RoomId, Shards, SpaceId, Subject,
+    room::{Mentions, MessagePosted, RoomEvent},
 };
 use veza_platform::{
     ambient,
@@ -96,6 +97,7 @@ async fn message(
         body: format!("message {number} of an ordinary length, as people write them to each other"),
         reply_to: None,
         attachments: Vec::new(),
+        mentions: Mentions::default(),
     };
     let event = MessagePosted {
         space,
@@ -105,6 +107,8 @@ async fn message(
         body: post.body.clone().into(),
         reply_to: None,
         attachments: Vec::new(),
+        mentions: None,
+        parent: None,
     };
     let write = Write {
         subject: Subject::Room(shard, room),

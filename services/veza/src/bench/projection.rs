@@ -8,7 +8,7 @@ use futures::{StreamExt, stream};
 use serde::Deserialize;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
-use veza_events::{CommandId, Shards};
+use veza_events::{CommandId, Shards, room::Mentions};
 use veza_platform::{
     ambient,
     bus::Bus,
@@ -145,6 +145,7 @@ async fn live(
                 body: format!("message {number}"),
                 reply_to: None,
                 attachments: Vec::new(),
+                mentions: Mentions::default(),
             };
             if let Ok(posted) = bus.chat(&caller, &post).await {
                 acked

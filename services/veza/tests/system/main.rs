@@ -9,6 +9,7 @@ mod failures;
 mod files;
 mod grpc;
 mod log;
+mod messages;
 mod moderation;
 mod platform;
 mod search;

@@ -83,14 +83,105 @@ pub(crate) enum Incoming {
         #[serde(default)]
         state: Option<Mood>,
     },
+    /// Give a message of one's own another text.
+    Edit {
+        /// Chosen by the client; comes back in the answer.
+        id: u64,
+        /// Where.
+        room: RoomId,
+        /// The same for every try.
+        command_id: CommandId,
+        /// Which message.
+        message: MessageId,
+        /// Where it stands, if the client knows: makes do while it cannot be looked up.
+        #[serde(default)]
+        seq: Option<u64>,
+        /// The whole new text.
+        body: String,
+    },
+    /// Take a message back.
+    Delete {
+        /// Chosen by the client; comes back in the answer.
+        id: u64,
+        /// Where.
+        room: RoomId,
+        /// The same for every try.
+        command_id: CommandId,
+        /// Which message.
+        message: MessageId,
+        /// Where it stands, if the client knows.
+        #[serde(default)]
+        seq: Option<u64>,
+    },
+    /// React to a message.
+    React {
+        /// Chosen by the client; comes back in the answer.
+        id: u64,
+        /// Where.
+        room: RoomId,
+        /// The same for every try.
+        command_id: CommandId,
+        /// Which message.
+        message: MessageId,
+        /// Where it stands, if the client knows.
+        #[serde(default)]
+        seq: Option<u64>,
+        /// One emoji, or the `:name:` of a custom one.
+        emoji: String,
+    },
+    /// Take one's own reaction back.
+    Unreact {
+        /// Chosen by the client; comes back in the answer.
+        id: u64,
+        /// Where.
+        room: RoomId,
+        /// The same for every try.
+        command_id: CommandId,
+        /// Which message.
+        message: MessageId,
+        /// Where it stands, if the client knows.
+        #[serde(default)]
+        seq: Option<u64>,
+        /// Which reaction.
+        emoji: String,
+    },
+    /// Put a message where everybody finds it.
+    Pin {
+        /// Chosen by the client; comes back in the answer.
+        id: u64,
+        /// Where.
+        room: RoomId,
+        /// The same for every try.
+        command_id: CommandId,
+        /// Which message.
+        message: MessageId,
+        /// Where it stands, if the client knows.
+        #[serde(default)]
+        seq: Option<u64>,
+    },
+    /// The opposite.
+    Unpin {
+        /// Chosen by the client; comes back in the answer.
+        id: u64,
+        /// Where.
+        room: RoomId,
+        /// The same for every try.
+        command_id: CommandId,
+        /// Which message.
+        message: MessageId,
+        /// Where it stands, if the client knows.
+        #[serde(default)]
+        seq: Option<u64>,
+    },
     /// Are you there?
     Ping {},
     /// I am here.
     Pong {},
 }
 
-const KINDS: [&str; 10] = [
-    "hello", "watch", "unwatch", "resume", "send", "read", "typing", "presence", "ping", "pong",
+const KINDS: [&str; 16] = [
+    "hello", "watch", "unwatch", "resume", "send", "edit", "delete", "react", "unreact", "pin", "unpin",
+    "read", "typing", "presence", "ping", "pong",
 ];
 
 /// How a device wants to be seen.

@@ -2,12 +2,13 @@
 //!
 //! Frames to clients are built once, with their WebSocket header, and the same bytes go to every socket.
 
+mod command;
+mod event;
 mod incoming;
 mod outgoing;
 mod wire;
 
+pub(super) use event::{EventHead, deletion, event_frame, message_json, redacted};
 pub(super) use incoming::{BadFrame, Incoming, Level, Mood, ResumeFrom};
-pub(super) use outgoing::{
-    EventHead, FillBuilder, Outgoing, PresenceState, ResetReason, event_frame, message_json,
-};
+pub(super) use outgoing::{FillBuilder, Outgoing, PresenceState, ResetReason};
 pub(super) use wire::{CloseCode, Frame, join};

@@ -4,13 +4,9 @@ use std::collections::BTreeMap;
 
 use bytes::{BufMut, BytesMut};
 use serde::Serialize;
-use veza_events::{
-    AccountId, AttachmentId, CommandId, MessageId, RoomId, SessionId, Timestamp,
-    attachment::{AboutAttachment, AttachmentKind},
-    room::{MessagePosted, RoomEvent},
-};
+use veza_events::{AccountId, CommandId, MessageId, RoomId, SessionId, Timestamp};
 use veza_platform::contract::Problem;
-use veza_readmodel::{notice::NoticeData, rows::Message};
+use veza_readmodel::notice::NoticeData;
 
 use super::Frame;
 
@@ -142,129 +138,6 @@ impl Outgoing<'_> {
     }
 }
 
-/// One event of a room, as clients see it.
-#[derive(Debug, Serialize)]
-#[serde(tag = "t", rename = "event")]
-pub(crate) struct EventFrame<'a> {
-    room: RoomId,
-    seq: u64,
-    /// Absent inside a `fill` from the read model, whose range the gateway vouches for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prev: Option<u64>,
-    #[serde(rename = "type")]
-    kind: &'a str,
-    by: Option<AccountId>,
-    at: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    command_id: Option<CommandId>,
-    data: EventData<'a>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum EventData<'a> {
-    Message {
-        message: MessageId,
-        /// Absent when the author's key is gone for good.
-        body: Option<&'a str>,
-        reply_to: Option<MessageId>,
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        attachments: Vec<FileData<'a>>,
-    },
-    /// Nothing that clients need, or a type that this version does not know.
-    Nothing {},
-}
-
-/// A file of a message.
-#[derive(Debug, Serialize)]
-struct FileData<'a> {
-    id: AttachmentId,
-    kind: AttachmentKind,
-    size: u64,
-    /// Absent when the author's key is gone for good.
-    #[serde(flatten)]
-    about: Option<&'a AboutAttachment>,
-}
-
-/// The envelope of an event that goes to clients, apart from what happened.
-pub(crate) struct EventHead<'a> {
-    pub(crate) room: RoomId,
-    pub(crate) seq: u64,
-    pub(crate) prev: u64,
-    pub(crate) kind: &'a str,
-    pub(crate) by: Option<AccountId>,
-    pub(crate) at: Timestamp,
-    pub(crate) command_id: Option<CommandId>,
-}
-
-/// The frame of an event; without `event`, of one whose content cannot be read here: the chain must not
-/// break on it.
-pub(crate) fn event_frame(head: &EventHead<'_>, event: Option<&RoomEvent>) -> Frame {
-    let data = match event {
-        Some(RoomEvent::MessagePosted(MessagePosted {
-            message,
-            body,
-            reply_to,
-            attachments,
-            ..
-        })) => EventData::Message {
-            message: *message,
-            body: body.clear().map(String::as_str),
-            reply_to: *reply_to,
-            attachments: attachments
-                .iter()
-                .map(|file| FileData {
-                    id: file.attachment,
-                    kind: file.kind,
-                    size: file.size,
-                    about: file.about.clear(),
-                })
-                .collect(),
-        },
-        Some(RoomEvent::Opened(_)) | None => EventData::Nothing {},
-    };
-    let frame = EventFrame {
-        room: head.room,
-        seq: head.seq,
-        prev: Some(head.prev),
-        kind: head.kind,
-        by: head.by,
-        at: head.at,
-        command_id: head.command_id,
-        data,
-    };
-    Frame::text(&serde_json::to_vec(&frame).expect("frames are plain data"))
-}
-
-/// A message of the read model in the form of its event, for a fill while the log is away.
-pub(crate) fn message_json(room: RoomId, message: &Message) -> Vec<u8> {
-    let frame = EventFrame {
-        room,
-        seq: message.seq,
-        prev: None,
-        kind: "room.message_posted.v1",
-        by: Some(message.author),
-        at: message.posted_at,
-        command_id: None,
-        data: EventData::Message {
-            message: message.id,
-            body: message.body.as_deref(),
-            reply_to: message.reply_to,
-            attachments: message
-                .attachments
-                .iter()
-                .map(|file| FileData {
-                    id: file.id,
-                    kind: file.kind,
-                    size: file.size,
-                    about: file.about.as_ref(),
-                })
-                .collect(),
-        },
-    };
-    serde_json::to_vec(&frame).expect("frames are plain data")
-}
-
 /// Builds a `fill` out of events that are JSON already.
 pub(crate) struct FillBuilder {
     json: BytesMut,
@@ -301,7 +174,6 @@ impl FillBuilder {
 mod tests {
     use serde_json::{Value, json};
     use uuid::Uuid;
-    use veza_events::Sealed;
     use veza_platform::contract::ProblemKind;
 
     use super::*;
@@ -314,63 +186,9 @@ mod tests {
         serde_json::from_slice(frame.json()).unwrap()
     }
 
-    fn head() -> EventHead<'static> {
-        EventHead {
-            room: id(1),
-            seq: 9,
-            prev: 7,
-            kind: "room.message_posted.v1",
-            by: Some(id(2)),
-            at: "2026-01-02T03:04:05Z".parse().unwrap(),
-            command_id: Some(id(3)),
-        }
-    }
-
-    fn posted(body: Sealed<String>) -> RoomEvent {
-        RoomEvent::MessagePosted(MessagePosted {
-            space: id(5),
-            room: id(1),
-            message: id(4),
-            author: id(2),
-            body,
-            reply_to: None,
-            attachments: Vec::new(),
-        })
-    }
-
-    #[test]
-    fn an_event_shows_its_chain_and_its_body_in_clear() {
-        let frame = event_frame(&head(), Some(&posted("hi".into())));
-        let uuid = |n: u128| Uuid::from_u128(n).to_string();
-        assert_eq!(
-            parsed(&frame),
-            json!({
-                "t": "event", "room": uuid(1), "seq": 9, "prev": 7, "type": "room.message_posted.v1",
-                "by": uuid(2), "at": "2026-01-02T03:04:05Z", "command_id": uuid(3),
-                "data": {"message": uuid(4), "body": "hi", "reply_to": null},
-            })
-        );
-    }
-
-    #[test]
-    fn a_body_whose_key_is_gone_is_null_and_never_the_sealed_text() {
-        let frame = event_frame(&head(), Some(&posted(Sealed::Closed("c2VjcmV0".into()))));
-        assert_eq!(parsed(&frame)["data"]["body"], Value::Null);
-    }
-
-    #[test]
-    fn an_event_of_an_unknown_type_still_holds_the_chain() {
-        let frame = event_frame(&head(), None);
-        assert_eq!(
-            (&parsed(&frame)["seq"], &parsed(&frame)["prev"]),
-            (&json!(9), &json!(7))
-        );
-        assert_eq!(parsed(&frame)["data"], json!({}));
-    }
-
     #[test]
     fn a_fill_holds_the_events_as_they_are() {
-        let event = event_frame(&head(), Some(&posted("hi".into())));
+        let event = Frame::text(br#"{"t":"event","seq":9}"#);
         let mut fill = FillBuilder::new(id(1), 3, 9, true);
         fill.push(event.json());
         fill.push(event.json());

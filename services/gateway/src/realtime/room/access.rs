@@ -62,7 +62,7 @@ impl Room {
         if mine.clone().any(|watcher| !watcher.need.met_by(access)) {
             return Granted::Stale;
         }
-        if !may_read(access, self.id) {
+        if !may_read(access, self.gate) {
             let sockets: Vec<_> = mine.map(|watcher| watcher.socket).collect();
             for &socket in &sockets {
                 state.remove(socket, now);

@@ -98,7 +98,7 @@ struct Play {
 
 impl Play {
     fn new() -> Self {
-        let room = Room::new(id(1), id(2), Instant::now());
+        let room = Room::new(id(1), id(2), id(1), Instant::now());
         room.begin(10, LIMITS);
         let mut play = Self {
             room,
@@ -325,13 +325,13 @@ fn an_access_that_is_older_than_what_made_it_uncertain_does_not_count() {
 
 #[test]
 fn what_arrives_while_a_room_is_opened_is_neither_lost_nor_doubled() {
-    let room = Room::new(id(1), id(2), Instant::now());
+    let room = Room::new(id(1), id(2), id(1), Instant::now());
     for (seq, prev) in [(11, 10), (12, 11), (15, 12)] {
         room.accept(seq, prev, frame(seq, prev), LIMITS);
     }
     room.begin(12, LIMITS);
     assert_eq!(room.head(), 15);
-    let late = Room::new(id(1), id(2), Instant::now());
+    let late = Room::new(id(1), id(2), id(1), Instant::now());
     late.accept(20, 18, frame(20, 18), LIMITS);
     late.begin(12, LIMITS);
     assert_eq!(late.head(), 20, "nobody was told of 12, so nobody misses 18");
@@ -339,7 +339,7 @@ fn what_arrives_while_a_room_is_opened_is_neither_lost_nor_doubled() {
 
 #[test]
 fn only_large_rooms_make_an_event_wait_for_others() {
-    let room = Room::new(id(1), id(2), Instant::now());
+    let room = Room::new(id(1), id(2), id(1), Instant::now());
     room.begin(10, LIMITS);
     let now = Instant::now();
     for n in 0..1_000 {

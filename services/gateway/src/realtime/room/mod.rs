@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
-use veza_events::{AccountId, RoomId, SpaceId};
+use veza_events::{AccountId, MessageId, RoomId, SpaceId};
 use veza_platform::event_log::Record;
 
 use super::frames::{Frame, Level, join};
@@ -45,6 +45,8 @@ pub(super) const MAX_WAITING: usize = 1_024;
 pub(super) struct Room {
     pub(super) id: RoomId,
     pub(super) space: SpaceId,
+    /// The room whose rights count: itself, or the one that a thread hangs on.
+    pub(super) gate: RoomId,
     /// Set once the room's head is known.
     pub(super) opened: OnceCell<()>,
     state: Mutex<State>,
@@ -106,10 +108,11 @@ pub(super) enum Accepted {
 
 impl Room {
     /// A room whose head is not known yet.
-    pub(super) fn new(id: RoomId, space: SpaceId, now: Instant) -> Self {
+    pub(super) fn new(id: RoomId, space: SpaceId, gate: RoomId, now: Instant) -> Self {
         Self {
             id,
             space,
+            gate,
             opened: OnceCell::new(),
             state: Mutex::new(State {
                 ring: Ring::new(0),
@@ -184,6 +187,11 @@ impl Room {
         } else {
             Accepted::Waits
         }
+    }
+
+    /// Forgets what a message said, wherever it would be told again.
+    pub(super) fn redact(&self, message: MessageId) {
+        self.lock().ring.redact(message);
     }
 
     /// When what waits should be flushed: rooms with many watchers join events that come close together.

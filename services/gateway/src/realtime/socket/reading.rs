@@ -119,38 +119,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 self.close(CloseCode::Unauthenticated);
             }
             (Incoming::Resume { id, rooms }, _) => self.resume(id, rooms.rooms),
-            (Incoming::Read { id, room, seq }, _) => self.queue(id, Command::Read { id, room, seq }),
             (Incoming::Typing { room }, _) => self.typing(room),
-            (Incoming::Presence { id, watch, state }, _) => {
-                self.queue(id, Command::Presence { id, watch, state });
-            }
-            (Incoming::Watch { id, rooms }, _) => self.queue(id, Command::Watch { id, rooms }),
             (Incoming::Unwatch { id, rooms }, _) => {
                 for room in &rooms {
                     self.gaps.drop_room(*room);
                 }
                 self.queue(id, Command::Unwatch { id, rooms });
             }
-            (
-                Incoming::Send {
-                    id,
-                    room,
-                    command_id,
-                    body,
-                    reply_to,
-                    attachments,
-                },
-                _,
-            ) => {
-                let command = Command::Send {
-                    id,
-                    room,
-                    command: command_id,
-                    body,
-                    reply_to,
-                    attachments,
-                };
-                self.queue(id, command);
+            (frame, _) => {
+                // The others were seen to above.
+                if let Ok((id, command)) = frame.into_command() {
+                    self.queue(id, command);
+                }
             }
         }
     }
@@ -199,17 +179,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     fn refuse_rate(&mut self, text: &str, wait: Duration) {
         let id = match Incoming::read(text) {
-            Ok(
-                Incoming::Watch { id, .. }
-                | Incoming::Unwatch { id, .. }
-                | Incoming::Send { id, .. }
-                | Incoming::Read { id, .. }
-                | Incoming::Presence { id, .. },
-            ) => Some(id),
             Ok(Incoming::Resume { id, .. }) | Err(BadFrame { id, .. }) => id,
-            Ok(Incoming::Hello { .. } | Incoming::Typing { .. } | Incoming::Ping {} | Incoming::Pong {}) => {
-                None
-            }
+            Ok(frame) => frame.into_command().ok().map(|(id, _)| id),
         };
         let problem = Problem {
             retry_after_ms: Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),

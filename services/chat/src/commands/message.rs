@@ -1,0 +1,269 @@
+//! What is done about messages that are there, and how anything gets into a timeline.
+
+use std::sync::Arc;
+
+use veza_domain::{
+    Decider,
+    room::{Change, Offer, Original, Room, RoomCommand, RoomContext, RoomRejection, Seen, slow_mode},
+};
+use veza_events::{
+    AccountId, AttachmentId, Event, MessageId, RoomId, SpaceId, Timestamp,
+    room::{MessagePosted, RoomEvent},
+};
+use veza_platform::{
+    contract::{
+        Caller, Command, Problem,
+        chat::{ChangeMessage, MessageChange, Posted, SeenMessage},
+    },
+    event_log::{Expect, Position, StreamName},
+    ledger::read_problem,
+};
+
+use super::{files, now};
+use crate::{
+    sources,
+    worker::{Parties, Queue, View, Worker, writes},
+};
+
+/// A room as a door names it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) space: SpaceId,
+    pub(super) room: RoomId,
+}
+
+/// The timeline of a room, on behalf of somebody.
+pub(super) struct Timeline<'a> {
+    worker: &'a Worker,
+    place: Place,
+    /// The room that it hangs on, when it is a thread.
+    parent: Option<RoomId>,
+    actor: AccountId,
+}
+
+pub(super) async fn change(
+    worker: Arc<Worker>,
+    caller: Caller,
+    command: ChangeMessage,
+) -> Result<Posted, Problem> {
+    let actor = caller.account()?;
+    let place = Place {
+        space: command.space,
+        room: command.room,
+    };
+    let original = original(&worker, place, command.message, command.posted).await?;
+    let essence = command.essence();
+    let ask = RoomCommand::Change {
+        original,
+        seen: seen_of(command.seen),
+        change: change_of(command.change),
+    };
+    let timeline = Timeline::of(&worker, place, actor).await?;
+    timeline.write(&caller, &essence, original.message, ask).await
+}
+
+/// The message as the log has it at `posted`: nothing that a door says of it is believed.
+pub(super) async fn original(
+    worker: &Worker,
+    place: Place,
+    message: MessageId,
+    posted: u64,
+) -> Result<Original, Problem> {
+    let position = Position {
+        stream: StreamName::spaces(worker.shards.of(place.space)),
+        seq: posted,
+    };
+    let log = worker.ledger.log();
+    let record = log.get(&position).await.map_err(read_problem)?;
+    let subject = worker.room_subject(place.space, place.room).to_string();
+    let event = record
+        .filter(|record| record.subject == subject)
+        .and_then(|record| sources::decode(&record).ok().flatten());
+    match event {
+        Some(Event::Room(RoomEvent::MessagePosted(MessagePosted {
+            message: id,
+            space,
+            author,
+            ..
+        }))) if id == message && space == place.space => Ok(Original {
+            message,
+            posted,
+            author,
+        }),
+        _ => Err(RoomRejection::MessageNotFound.into()),
+    }
+}
+
+impl<'a> Timeline<'a> {
+    pub(super) async fn of(worker: &'a Worker, place: Place, actor: AccountId) -> Result<Self, Problem> {
+        Ok(Self {
+            worker,
+            place,
+            parent: worker.parent_of(place).await?,
+            actor,
+        })
+    }
+
+    /// Says something, where a slow room may make the author wait.
+    pub(super) async fn say<C: Command>(
+        &self,
+        caller: &Caller,
+        essence: &C,
+        message: MessageId,
+        files: &[AttachmentId],
+        ask: impl Fn(Vec<Offer>) -> RoomCommand,
+    ) -> Result<Posted, Problem> {
+        self.append(caller, essence, message, Some(files), ask).await
+    }
+
+    /// Decides and appends, fenced by the membership of who asks.
+    pub(super) async fn write<C: Command>(
+        &self,
+        caller: &Caller,
+        essence: &C,
+        message: MessageId,
+        ask: RoomCommand,
+    ) -> Result<Posted, Problem> {
+        self.append(caller, essence, message, None, |_| ask.clone()).await
+    }
+
+    async fn append<C: Command>(
+        &self,
+        caller: &Caller,
+        essence: &C,
+        message: MessageId,
+        said_with: Option<&[AttachmentId]>,
+        ask: impl Fn(Vec<Offer>) -> RoomCommand,
+    ) -> Result<Posted, Problem> {
+        let Self {
+            worker,
+            place: Place { space, room },
+            parent,
+            actor,
+        } = *self;
+        let timeline = worker.room_subject(space, room);
+        let fence = worker.member_subject(space, actor).to_string();
+        let parties = Parties {
+            space,
+            actor,
+            target: actor,
+        };
+        let _turn = worker.turns.take(Queue::Member(space, actor)).await;
+        let last_words = match said_with {
+            Some(_) => self.last_words(parties).await?,
+            None => None,
+        };
+        let decide = |view: &View, offers: Vec<Offer>| {
+            let context = RoomContext {
+                room,
+                parent,
+                space: view.structure(),
+                actor,
+                membership: view.membership(),
+                limits: worker.limits,
+                now: now(),
+                last_words,
+            };
+            let expect = Expect::Fence {
+                subject: fence.clone(),
+                seq: view.actor.seq,
+            };
+            Ok(writes(
+                &timeline,
+                expect,
+                Room::decide(&(), &context, ask(offers))?,
+            ))
+        };
+        let written = worker
+            .ledger
+            .execute(caller, essence, &timeline, |race| {
+                let (files, decide) = (said_with.unwrap_or_default(), &decide);
+                files::taking(worker, files, message, move |offers| async move {
+                    worker
+                        .decide(race, parties, |view| decide(view, offers.clone()))
+                        .await
+                })
+            })
+            .await?;
+        let position = written.last().cloned();
+        Ok(Posted {
+            message,
+            position: position
+                .ok_or_else(|| Problem::internal(&"a message was neither refused nor stored"))?,
+            duplicate: written.duplicate,
+        })
+    }
+}
+
+impl Timeline<'_> {
+    /// When the author said something last, if the room makes it wait.
+    async fn last_words(&self, parties: Parties) -> Result<Option<Timestamp>, Problem> {
+        let Self {
+            worker,
+            place: Place { space, room },
+            parent,
+            actor,
+        } = *self;
+        let view = worker.view(parties).await?;
+        match slow_mode(view.structure(), parent.unwrap_or(room), view.membership(), actor) {
+            None => Ok(None),
+            Some(wait) => {
+                let timeline = worker.room_subject(space, room);
+                worker.last_words.of(&timeline, room, actor, wait, now()).await
+            }
+        }
+    }
+}
+
+impl Worker {
+    /// The room that a thread hangs on; `None` for a room of the space, and for one that is not there.
+    pub(super) async fn parent_of(&self, place: Place) -> Result<Option<RoomId>, Problem> {
+        if self
+            .spaces
+            .get(place.space)
+            .await?
+            .state
+            .rooms
+            .contains_key(&place.room)
+        {
+            return Ok(None);
+        }
+        if let Some(parent) = self.threads.get(&place.room) {
+            return Ok(Some(parent));
+        }
+        let subject = self.room_subject(place.space, place.room).to_string();
+        // Every event of a thread names its space and what it hangs on, so the last one is enough.
+        let Some(last) = self.ledger.log().last(&subject).await.map_err(read_problem)? else {
+            return Ok(None);
+        };
+        match sources::decode(&last)? {
+            Some(Event::Room(event)) if event.space() == place.space => {
+                let parent = event.parent();
+                if let Some(parent) = parent {
+                    self.threads.insert(place.room, parent);
+                }
+                Ok(parent)
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+fn seen_of(seen: SeenMessage) -> Seen {
+    Seen {
+        deleted: seen.deleted,
+        reactions: seen.reactions,
+        pins: seen.pins,
+    }
+}
+
+fn change_of(change: MessageChange) -> Change {
+    match change {
+        MessageChange::Edit { body, mentions } => Change::Edit { body, mentions },
+        MessageChange::Delete => Change::Delete,
+        MessageChange::React { emoji } => Change::React { emoji },
+        MessageChange::Unreact { emoji } => Change::Unreact { emoji },
+        MessageChange::Pin => Change::Pin,
+        MessageChange::Unpin => Change::Unpin,
+    }
+}

@@ -1,0 +1,169 @@
+//! Messages as the API shows them.
+
+use poem_openapi::Object;
+use time::OffsetDateTime;
+use uuid::Uuid;
+use veza_events::{AccountId, MessageId, room};
+use veza_readmodel::rows;
+
+use super::files::{self, File};
+use super::problem::Failure;
+use crate::problems::of_read_model;
+use crate::state::Gateway;
+
+/// A message, with its author as it is now.
+#[derive(Object)]
+#[oai(skip_serializing_if_is_none)]
+pub(super) struct Message {
+    /// The message.
+    id: Uuid,
+    /// Where it stands in the timeline.
+    seq: u64,
+    /// Who wrote it.
+    author: Uuid,
+    /// The author's handle; absent for an erased account.
+    author_handle: Option<String>,
+    /// The author's shown name; absent for an erased account.
+    author_display_name: Option<String>,
+    /// What it says; absent once the message is deleted or the author's account is erased.
+    body: Option<String>,
+    /// Which message it answers.
+    reply_to: Option<Uuid>,
+    /// When it was posted.
+    posted_at: OffsetDateTime,
+    /// When it got its present text; absent while that is the first one.
+    edited_at: Option<OffsetDateTime>,
+    /// When it was deleted; then nothing else of it is left.
+    deleted_at: Option<OffsetDateTime>,
+    /// Whether it is pinned in its room.
+    pinned: bool,
+    /// Of whom and what it speaks; absent if of nobody and nothing.
+    mentions: Option<Mentions>,
+    /// Reactions, in the order in which each first came.
+    reactions: Vec<Reaction>,
+    /// The thread about it.
+    thread: Option<Thread>,
+    /// Files that came with it.
+    attachments: Option<Vec<File>>,
+}
+
+/// Of whom and what a message speaks.
+#[derive(Object)]
+struct Mentions {
+    /// People.
+    accounts: Vec<Uuid>,
+    /// Roles.
+    roles: Vec<Uuid>,
+    /// Rooms.
+    rooms: Vec<Uuid>,
+    /// Everybody who may read the room.
+    everyone: bool,
+    /// Everybody who is there just now.
+    here: bool,
+}
+
+/// All reactions of one kind to a message.
+#[derive(Object)]
+struct Reaction {
+    /// One emoji, or the `:name:` of a custom one.
+    emoji: String,
+    /// How many.
+    count: u64,
+    /// Whether the caller is among them.
+    own: bool,
+}
+
+/// The thread about a message.
+#[derive(Object)]
+#[oai(skip_serializing_if_is_none)]
+struct Thread {
+    /// Its timeline: to be read, watched and written to as any room.
+    room: Uuid,
+    /// Messages in it.
+    replies: u64,
+    /// When the newest was posted.
+    last_reply_at: Option<OffsetDateTime>,
+}
+
+impl From<room::Mentions> for Mentions {
+    fn from(mentions: room::Mentions) -> Self {
+        Self {
+            accounts: mentions.accounts.into_iter().map(AccountId::uuid).collect(),
+            roles: mentions
+                .roles
+                .into_iter()
+                .map(veza_events::RoleId::uuid)
+                .collect(),
+            rooms: mentions
+                .rooms
+                .into_iter()
+                .map(veza_events::RoomId::uuid)
+                .collect(),
+            everyone: mentions.everyone,
+            here: mentions.here,
+        }
+    }
+}
+
+impl From<rows::ThreadSummary> for Thread {
+    fn from(thread: rows::ThreadSummary) -> Self {
+        Self {
+            room: thread.room.uuid(),
+            replies: thread.replies,
+            last_reply_at: thread.last_reply_at.map(veza_events::Timestamp::time),
+        }
+    }
+}
+
+/// Messages as `account` sees them.
+///
+/// # Errors
+/// `platform.unavailable`.
+pub(super) async fn shown(
+    gateway: &Gateway,
+    account: AccountId,
+    messages: Vec<rows::Message>,
+) -> Result<Vec<Message>, Failure> {
+    let own = gateway.read.own_reactions(account, &messages).await;
+    let own = own.map_err(of_read_model)?;
+    let is_own = |message: MessageId, reaction: &rows::Reaction| {
+        let listed = || {
+            own.iter()
+                .any(|(id, emoji)| *id == message && *emoji == reaction.emoji)
+        };
+        reaction.has(account).unwrap_or_else(listed)
+    };
+    Ok(messages
+        .into_iter()
+        .map(|row| Message::shown(row, is_own))
+        .collect())
+}
+
+impl Message {
+    fn shown(row: rows::Message, is_own: impl Fn(MessageId, &rows::Reaction) -> bool) -> Self {
+        let reaction = |reaction: rows::Reaction| Reaction {
+            own: is_own(row.id, &reaction),
+            emoji: reaction.emoji,
+            count: reaction.count,
+        };
+        Self {
+            id: row.id.uuid(),
+            seq: row.seq,
+            author: row.author.uuid(),
+            author_handle: row.author_handle,
+            author_display_name: row.author_display_name,
+            body: row.body,
+            reply_to: row.reply_to.map(MessageId::uuid),
+            posted_at: row.posted_at.time(),
+            edited_at: row.edited_at.map(veza_events::Timestamp::time),
+            deleted_at: row.deleted_at.map(veza_events::Timestamp::time),
+            pinned: row.pinned,
+            mentions: Some(row.mentions)
+                .filter(|mentions| !mentions.is_empty())
+                .map(Mentions::from),
+            reactions: row.reactions.into_iter().map(reaction).collect(),
+            thread: row.thread.map(Thread::from),
+            attachments: files::some(row.attachments.into_iter().map(File::from).collect()),
+        }
+    }
+}
