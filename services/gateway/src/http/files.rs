@@ -135,7 +135,7 @@ impl From<rows::Attachment> for File {
 
 /// A list, unless it is empty.
 pub(super) fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
-    Some(list).filter(|list| list.first().is_some())
+    Some(list).filter(|list| !list.is_empty())
 }
 
 /// Which of the smaller pictures.

@@ -17,11 +17,11 @@ fn about(room: RoomId, message: MessageId, seq: Option<u64>) -> About {
 impl Incoming {
     /// The frame as a command, with its id; `None` for frames that are none.
     pub(crate) fn into_command(self) -> Result<(u64, Command), Self> {
-        let (id, command, about, change) = match self {
-            Self::Watch { id, rooms } => return Ok((id, Command::Watch { id, rooms })),
-            Self::Unwatch { id, rooms } => return Ok((id, Command::Unwatch { id, rooms })),
-            Self::Read { id, room, seq } => return Ok((id, Command::Read { id, room, seq })),
-            Self::Presence { id, watch, state } => return Ok((id, Command::Presence { id, watch, state })),
+        match self {
+            Self::Watch { id, rooms } => Ok((id, Command::Watch { id, rooms })),
+            Self::Unwatch { id, rooms } => Ok((id, Command::Unwatch { id, rooms })),
+            Self::Read { id, room, seq } => Ok((id, Command::Read { id, room, seq })),
+            Self::Presence { id, watch, state } => Ok((id, Command::Presence { id, watch, state })),
             Self::Send {
                 id,
                 room,
@@ -29,19 +29,24 @@ impl Incoming {
                 body,
                 reply_to,
                 attachments,
-            } => {
-                return Ok((
+            } => Ok((
+                id,
+                Command::Send {
                     id,
-                    Command::Send {
-                        id,
-                        room,
-                        command,
-                        body,
-                        reply_to,
-                        attachments,
-                    },
-                ));
-            }
+                    room,
+                    command,
+                    body,
+                    reply_to,
+                    attachments,
+                },
+            )),
+            frame => frame.into_change(),
+        }
+    }
+
+    /// The same of a frame about a message.
+    fn into_change(self) -> Result<(u64, Command), Self> {
+        let (id, command, about, change) = match self {
             Self::Edit {
                 id,
                 room,
@@ -105,7 +110,12 @@ impl Incoming {
                 message,
                 seq,
             } => (id, command_id, about(room, message, seq), MessageChange::Unpin),
-            other @ (Self::Hello { .. }
+            other @ (Self::Watch { .. }
+            | Self::Unwatch { .. }
+            | Self::Send { .. }
+            | Self::Read { .. }
+            | Self::Presence { .. }
+            | Self::Hello { .. }
             | Self::Resume { .. }
             | Self::Typing { .. }
             | Self::Ping {}
