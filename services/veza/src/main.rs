@@ -48,7 +48,7 @@ async fn run(cli: Cli, console: &Console) -> anyhow::Result<ExitCode> {
         Command::Down => commands::down::run(&cli, console).await?,
         Command::Status => return commands::status::run(&cli, console).await,
         Command::Doctor => return Ok(commands::doctor::run(&cli, console)),
-        Command::Setup => commands::setup::run(&cli, console).await?,
+        Command::Setup => Box::pin(commands::setup::run(&cli, console)).await?,
         Command::Config { action } => return commands::config::run(&cli, action, console),
         Command::Projection { action } => commands::projection::run(&cli, action, console).await?,
         Command::Bench(args) => bench::run(&cli, args, console).await?,
