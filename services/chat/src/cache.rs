@@ -120,6 +120,8 @@ impl<S: Source> Cache<S> {
 
     /// How many are held, about.
     pub(crate) fn len(&self) -> u64 {
+        // What was put in lately is counted only then.
+        self.slots.run_pending_tasks();
         self.slots.entry_count()
     }
 

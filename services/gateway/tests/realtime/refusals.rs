@@ -60,7 +60,7 @@ async fn frames_that_cannot_be_read_are_answered_and_the_socket_goes_on() {
         ("{".to_owned(), "frame.malformed"),
         ("[1]".to_owned(), "frame.malformed"),
         (r#"{"t":"dance"}"#.to_owned(), "frame.unknown_type"),
-        (r#"{"t":"typing","room":"x"}"#.to_owned(), "frame.unknown_type"),
+        (r#"{"t":"typing","room":"x"}"#.to_owned(), "frame.invalid"),
         (r#"{"t":"ping","extra":1}"#.to_owned(), "frame.unknown_field"),
         (r#"{"t":"send","id":"one"}"#.to_owned(), "frame.invalid"),
         (r#"{"t":"hello","ticket":"again"}"#.to_owned(), "frame.unexpected"),
