@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use veza_events::{
     AccountId, Sealed, SessionId, Timestamp,
     account::{
-        AccountEvent, InstallationRole, PasswordChanged, ProfileChanged, Registered, RoleGranted, SessionEnd,
-        SessionEnded, SessionStarted,
+        AccountEvent, Blocked, InstallationRole, PasswordChanged, ProfileChanged, Registered, RoleGranted,
+        SessionEnd, SessionEnded, SessionStarted, Unblocked,
     },
 };
 
@@ -17,6 +17,9 @@ use crate::{
 
 #[cfg(test)]
 mod tests;
+
+/// Most accounts that one account blocks.
+pub const MAX_BLOCKED: usize = 1_000;
 
 /// Decides about one account.
 pub struct Account;
@@ -32,6 +35,8 @@ pub struct AccountState {
     pub roles: BTreeSet<InstallationRole>,
     /// Where it is signed in, and when each session ends by itself.
     pub sessions: BTreeMap<SessionId, Timestamp>,
+    /// From whom it does not want to hear.
+    pub blocked: BTreeSet<AccountId>,
 }
 
 /// What else a decision looks at.
@@ -74,6 +79,18 @@ pub enum AccountCommand {
         /// What.
         role: InstallationRole,
     },
+    /// Hear from somebody no more.
+    Block {
+        /// From whom.
+        account: AccountId,
+        /// Whether there is such an account.
+        exists: bool,
+    },
+    /// Hear from somebody again.
+    Unblock {
+        /// From whom.
+        account: AccountId,
+    },
     /// Sign in on a device.
     StartSession {
         /// The new session.
@@ -113,6 +130,12 @@ pub enum AccountRejection {
     /// The account has no such session, or not any more.
     #[error("there is no such session")]
     SessionNotFound,
+    /// One hears oneself.
+    #[error("nobody blocks themselves")]
+    BlocksItself,
+    /// As many as anybody can block.
+    #[error("you have blocked as many accounts as you can ({MAX_BLOCKED})")]
+    TooManyBlocked,
 }
 
 impl Reject for AccountRejection {
@@ -124,6 +147,8 @@ impl Reject for AccountRejection {
             Self::Email(_) => "account.email_invalid",
             Self::DisplayName(_) => "account.display_name_invalid",
             Self::SessionNotFound => "session.not_found",
+            Self::BlocksItself => "account.blocks_itself",
+            Self::TooManyBlocked => "account.too_many_blocked",
         }
     }
 
@@ -131,7 +156,10 @@ impl Reject for AccountRejection {
         match self {
             Self::Exists => RejectionKind::Conflict,
             Self::NotFound | Self::SessionNotFound => RejectionKind::NotFound,
-            Self::Handle(_) | Self::Email(_) | Self::DisplayName(_) => RejectionKind::Invalid,
+            Self::Handle(_) | Self::Email(_) | Self::DisplayName(_) | Self::BlocksItself => {
+                RejectionKind::Invalid
+            }
+            Self::TooManyBlocked => RejectionKind::Limit,
         }
     }
 
@@ -140,7 +168,11 @@ impl Reject for AccountRejection {
             Self::Handle(_) => Some("handle"),
             Self::Email(_) => Some("email"),
             Self::DisplayName(_) => Some("display_name"),
-            Self::Exists | Self::NotFound | Self::SessionNotFound => None,
+            Self::Exists
+            | Self::NotFound
+            | Self::SessionNotFound
+            | Self::BlocksItself
+            | Self::TooManyBlocked => None,
         }
     }
 }
@@ -176,6 +208,8 @@ impl Decider for Account {
                 AccountCommand::ChangeProfile { .. }
                 | AccountCommand::ChangePassword { .. }
                 | AccountCommand::GrantRole { .. }
+                | AccountCommand::Block { .. }
+                | AccountCommand::Unblock { .. }
                 | AccountCommand::StartSession { .. }
                 | AccountCommand::EndSession { .. },
                 None,
@@ -192,6 +226,9 @@ impl Decider for Account {
             }
             (AccountCommand::GrantRole { role }, _) if state.roles.contains(&role) => Ok(vec![]),
             (AccountCommand::GrantRole { role }, _) => Ok(vec![RoleGranted { role }.into()]),
+            (AccountCommand::Block { account, exists }, Some(me)) => block(state, me, account, exists),
+            (AccountCommand::Unblock { account }, _) if !state.blocked.contains(&account) => Ok(vec![]),
+            (AccountCommand::Unblock { account }, _) => Ok(vec![Unblocked { account }.into()]),
             (
                 AccountCommand::StartSession {
                     session,
@@ -224,6 +261,12 @@ impl Decider for Account {
             AccountEvent::RoleGranted(event) => {
                 state.roles.insert(event.role);
             }
+            AccountEvent::Blocked(event) => {
+                state.blocked.insert(event.account);
+            }
+            AccountEvent::Unblocked(event) => {
+                state.blocked.remove(&event.account);
+            }
             AccountEvent::SessionStarted(event) => {
                 state.sessions.insert(event.session, event.expires_at);
             }
@@ -232,6 +275,27 @@ impl Decider for Account {
             }
         }
     }
+}
+
+fn block(
+    state: &AccountState,
+    me: AccountId,
+    account: AccountId,
+    exists: bool,
+) -> Result<Vec<AccountEvent>, AccountRejection> {
+    if account == me {
+        return Err(AccountRejection::BlocksItself);
+    }
+    if !exists {
+        return Err(AccountRejection::NotFound);
+    }
+    if state.blocked.contains(&account) {
+        return Ok(vec![]);
+    }
+    if state.blocked.len() >= MAX_BLOCKED {
+        return Err(AccountRejection::TooManyBlocked);
+    }
+    Ok(vec![Blocked { account }.into()])
 }
 
 fn register(
@@ -308,6 +372,8 @@ pub fn changes_profile(event: &AccountEvent) -> bool {
     match event {
         AccountEvent::Registered(_) | AccountEvent::ProfileChanged(_) | AccountEvent::RoleGranted(_) => true,
         AccountEvent::PasswordChanged(_)
+        | AccountEvent::Blocked(_)
+        | AccountEvent::Unblocked(_)
         | AccountEvent::SessionStarted(_)
         | AccountEvent::SessionEnded(_) => false,
     }

@@ -9,6 +9,7 @@ use veza_events::{
         Banned, Joined, Left, MemberEvent, Membership, Muted, Removed, RolesChanged, Standing, TimeOutLifted,
         TimedOut, Unbanned, Unmuted,
     },
+    space::DirectKind,
 };
 
 use crate::{
@@ -63,6 +64,8 @@ pub struct MemberContext<'a> {
 pub enum MemberCommand {
     /// Come in as the owner of a space that was just made.
     Found,
+    /// Come into a conversation between a few, as one of those who take part.
+    Enter,
     /// Come in by an invitation.
     Accept {
         /// SHA-256 of the secret part of its code, hex.
@@ -110,6 +113,9 @@ pub enum MemberRejection {
     /// Whose space it is stays as it is.
     #[error("the owner cannot leave, and cannot be removed, muted or banned")]
     OwnerStays,
+    /// A conversation of two is not left; it can be muted, and the other blocked.
+    #[error("a conversation of two cannot be left; block the other, or do not answer")]
+    DirectStays,
     /// Longer than a time-out lasts.
     #[error("a time-out lasts at most {MAX_TIME_OUT_S} seconds")]
     TimeOut,
@@ -129,6 +135,7 @@ impl Reject for MemberRejection {
             Self::AlreadyIn => "member.already_in",
             Self::Banned => "member.banned",
             Self::OwnerStays => "member.owner_stays",
+            Self::DirectStays => "direct.stays",
             Self::TimeOut => "member.time_out_invalid",
             Self::Reason(_) => "member.reason_invalid",
             Self::TooManyRoles => "member.too_many_roles",
@@ -140,7 +147,7 @@ impl Reject for MemberRejection {
             Self::Space(rejection) => rejection.kind(),
             Self::NotFound => RejectionKind::NotFound,
             Self::AlreadyIn => RejectionKind::Conflict,
-            Self::Banned | Self::OwnerStays => RejectionKind::Forbidden,
+            Self::Banned | Self::OwnerStays | Self::DirectStays => RejectionKind::Forbidden,
             Self::TimeOut | Self::Reason(_) => RejectionKind::Invalid,
             Self::TooManyRoles => RejectionKind::Limit,
         }
@@ -151,7 +158,12 @@ impl Reject for MemberRejection {
             Self::Space(rejection) => rejection.field(),
             Self::TimeOut => Some("time_out_s"),
             Self::Reason(_) => Some("Veza-Reason"),
-            Self::NotFound | Self::AlreadyIn | Self::Banned | Self::OwnerStays | Self::TooManyRoles => None,
+            Self::NotFound
+            | Self::AlreadyIn
+            | Self::Banned
+            | Self::OwnerStays
+            | Self::DirectStays
+            | Self::TooManyRoles => None,
         }
     }
 }
@@ -182,6 +194,7 @@ impl Decider for Member {
     fn decide(state: &Membership, context: &MemberContext<'_>, command: MemberCommand) -> Decision {
         match command {
             MemberCommand::Found => found(state, context),
+            MemberCommand::Enter => enter(state, context),
             MemberCommand::Accept { digest } => accept(state, context, &digest),
             MemberCommand::Remove if context.actor == context.account => leave(state, context),
             MemberCommand::Remove => {
@@ -229,6 +242,19 @@ fn found(state: &Membership, context: &MemberContext<'_>) -> Decision {
     }
 }
 
+fn enter(state: &Membership, context: &MemberContext<'_>) -> Decision {
+    let direct = context.space.direct.as_ref().ok_or(SpaceRejection::NotFound)?;
+    let takes_part = |account| direct.participants.contains(&account);
+    let invite = None;
+    match state.standing {
+        _ if !takes_part(context.account) || !takes_part(context.actor) => {
+            Err(SpaceRejection::NotFound.into())
+        }
+        Standing::Joined => Ok(vec![]),
+        Standing::Out | Standing::Banned => fact!(Joined, context, inside(state), invite),
+    }
+}
+
 fn accept(state: &Membership, context: &MemberContext<'_>, digest: &str) -> Decision {
     // The invitation first: without a good one, nobody learns anything about the space.
     let invite = context
@@ -246,6 +272,15 @@ fn leave(state: &Membership, context: &MemberContext<'_>) -> Decision {
     match state.standing {
         Standing::Out | Standing::Banned => Err(SpaceRejection::NotFound.into()),
         Standing::Joined if context.space.is_owner(context.account) => Err(MemberRejection::OwnerStays),
+        Standing::Joined
+            if context
+                .space
+                .direct
+                .as_ref()
+                .is_some_and(|direct| direct.kind == DirectKind::Direct) =>
+        {
+            Err(MemberRejection::DirectStays)
+        }
         Standing::Joined => fact!(Left, context, outside(state, Standing::Out)),
     }
 }

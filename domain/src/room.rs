@@ -69,6 +69,8 @@ pub struct RoomContext<'a> {
     pub now: Timestamp,
     /// When who asks said something last in a room with slow mode; who waits for nobody need not be asked.
     pub last_words: Option<Timestamp>,
+    /// Whether one of two who talk has blocked the other.
+    pub blocked: bool,
 }
 
 /// What can be asked.
@@ -248,6 +250,7 @@ fn may_see(context: &RoomContext<'_>) -> Result<SpaceId, RoomRejection> {
 fn may_express(context: &RoomContext<'_>, permission: Permission) -> Result<SpaceId, RoomRejection> {
     match may_see(context)? {
         _ if context.is_archived() => Err(RoomRejection::Archived),
+        _ if context.blocked => Err(RoomRejection::Blocked),
         id if context.allowed().has(permission) => Ok(id),
         _ if let Some(until) = timed_out(context) => {
             let wait_ms = milliseconds_between(context.now, until);

@@ -12,6 +12,7 @@ use veza_events::{
 
 use crate::{Decider, names};
 
+mod direct;
 mod order;
 mod overrides;
 mod part;
@@ -23,6 +24,7 @@ mod state;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use direct::{Acquaintance, Direct, DirectCommand, MAX_IN_DIRECT, rights as direct_rights};
 pub use order::{Category, MAX_CATEGORIES, OrderCommand};
 pub use overrides::{MAX_OVERRIDES, Override, OverrideCommand, Overrides};
 pub use part::{Part, event_part};
@@ -107,6 +109,8 @@ pub enum SpaceCommand {
         /// Seen by who makes it alone, at first.
         private: bool,
     },
+    /// Talk in a conversation between a few.
+    Direct(DirectCommand),
     /// Change the list of rooms.
     Order(OrderCommand),
     /// Change who may do what in a room.
@@ -208,6 +212,7 @@ impl Decider for Space {
                 }
                 Ok(facts)
             }
+            SpaceCommand::Direct(command) => direct::decide(state, command),
             SpaceCommand::Order(command) => order::decide(state, context, command),
             SpaceCommand::Override(command) => overrides::decide(state, context, command),
             SpaceCommand::ChangeRoom {
@@ -275,6 +280,7 @@ fn may(state: &SpaceState, context: &SpaceContext<'_>, command: &SpaceCommand) -
             overrides::requires_in_category(state, context, *category, Permission::ManageRooms)?;
             Permission::ManageRooms
         }
+        SpaceCommand::Direct(command) => return direct::may(state, context, command),
         SpaceCommand::Order(command) => return order::may(state, context, command),
         SpaceCommand::Override(command) => return overrides::may(state, context, command.place()),
         SpaceCommand::Change { .. } => Permission::ManageSpace,

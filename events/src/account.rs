@@ -12,6 +12,8 @@ events! {
         "account.profile_changed.v1" => ProfileChanged seals [display_name],
         "account.password_changed.v1" => PasswordChanged seals [password],
         "account.role_granted.v1" => RoleGranted,
+        "account.blocked.v1" => Blocked,
+        "account.unblocked.v1" => Unblocked,
         "account.session_started.v1" => SessionStarted seals [device],
         "account.session_ended.v1" => SessionEnded,
     }
@@ -59,6 +61,20 @@ pub enum InstallationRole {
 pub struct RoleGranted {
     /// Which one.
     pub role: InstallationRole,
+}
+
+/// The account does not want to hear from another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Blocked {
+    /// From whom.
+    pub account: AccountId,
+}
+
+/// The account hears from another again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Unblocked {
+    /// From whom.
+    pub account: AccountId,
 }
 
 /// Someone signed in on a device.

@@ -1,10 +1,13 @@
 //! One type per kind of id, so that a room is never taken for a space. All are UUIDs on the wire.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+/// Name space of conversations. Stored data depends on it.
+const DIRECTS: Uuid = Uuid::from_u128(0xd1ec_75d1_ec75_4d1e_8c75_d1ec_75d1_ec75);
 
 macro_rules! ids {
     ($($(#[$doc:meta])+ $name:ident,)+) => {$(
@@ -113,11 +116,39 @@ impl RoleId {
     }
 }
 
+impl SpaceId {
+    /// The conversation of these accounts, always the same: `UUIDv5` of their ids in order.
+    pub fn of_direct(accounts: &BTreeSet<AccountId>) -> Self {
+        let name: Vec<u8> = accounts
+            .iter()
+            .flat_map(|account| *account.0.as_bytes())
+            .collect();
+        Self(Uuid::new_v5(&DIRECTS, &name))
+    }
+}
+
+impl RoomId {
+    /// The one room of a conversation.
+    pub fn of_direct(space: SpaceId) -> Self {
+        Self(Uuid::new_v5(&space.0, b"room"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const ACTOR: Uuid = Uuid::from_u128(1);
+
+    #[test]
+    fn a_conversation_has_one_id_whoever_asks() {
+        let account = |n| AccountId::new(Uuid::from_u128(n));
+        let of = |all: &[u128]| SpaceId::of_direct(&all.iter().map(|&n| account(n)).collect());
+        assert_eq!(of(&[1, 2]), of(&[2, 1, 2]));
+        assert_ne!(of(&[1, 2]), of(&[1, 2, 3]));
+        let stored = "fa0eb3e1-f981-5c1d-b346-51be860d9b2b";
+        assert_eq!(of(&[1, 2]).to_string(), stored, "stored data depends on it");
+    }
 
     #[test]
     fn a_command_makes_the_same_ids_each_time_and_others_for_others() {

@@ -1,5 +1,7 @@
 //! Facts about the structure of a space: its name, roles, rooms and invitations.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +13,8 @@ events! {
     /// What can happen to a space.
     pub enum SpaceEvent {
         "space.created.v1" => Created,
+        "space.direct_opened.v1" => DirectOpened,
+        "space.direct_added.v1" => DirectAdded,
         "space.changed.v1" => Changed,
         "space.role_defined.v1" => RoleDefined,
         "space.role_removed.v1" => RoleRemoved,
@@ -40,6 +44,34 @@ pub struct Created {
     pub name: String,
     /// What the role that everybody holds allows at first.
     pub everyone: Permissions,
+}
+
+/// Between how many people a conversation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DirectKind {
+    /// Between two.
+    Direct,
+    /// Among more.
+    Group,
+}
+
+/// A conversation between a few came to be: a space that nobody owns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DirectOpened {
+    /// The new space; its id follows from who talks.
+    pub space: SpaceId,
+    /// Between two, or among more.
+    pub kind: DirectKind,
+    /// Who talks.
+    pub accounts: BTreeSet<AccountId>,
+}
+
+/// Somebody takes part in a group from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DirectAdded {
+    /// Who.
+    pub account: AccountId,
 }
 
 /// The space itself changed; an absent field stayed as it was.

@@ -189,3 +189,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn one_blocks_others_once_and_hears_them_again() {
+    let eve = AccountId::from(Uuid::from_u128(2));
+    let block = |account, exists| AccountCommand::Block { account, exists };
+    let unblock = || AccountCommand::Unblock { account: eve };
+    let me = given::<Account>([registered()]);
+    me.when(&CONTEXT, block(eve, true))
+        .then([Blocked { account: eve }]);
+    me.when(&CONTEXT, block(eve, false))
+        .then_rejected("account.not_found");
+    me.when(&CONTEXT, block(ada(), true))
+        .then_rejected("account.blocks_itself");
+    me.when(&CONTEXT, unblock()).then_nothing();
+    let blocked = given::<Account>([registered(), Blocked { account: eve }.into()]);
+    blocked.when(&CONTEXT, block(eve, true)).then_nothing();
+    blocked
+        .when(&CONTEXT, unblock())
+        .then([Unblocked { account: eve }]);
+    let many = (0..MAX_BLOCKED as u128).map(|n| {
+        let account = Uuid::from_u128(1_000 + n).into();
+        Blocked { account }.into()
+    });
+    given::<Account>([registered()].into_iter().chain(many))
+        .when(&CONTEXT, block(eve, true))
+        .then_rejected("account.too_many_blocked");
+    given::<Account>([])
+        .when(&CONTEXT, block(eve, true))
+        .then_rejected("account.not_found");
+}

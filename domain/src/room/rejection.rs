@@ -34,6 +34,9 @@ pub enum RoomRejection {
         /// How long.
         wait_ms: u64,
     },
+    /// One of the two has blocked the other.
+    #[error("one of you has blocked the other")]
+    Blocked,
     /// No role of the author allows it.
     #[error("this needs the permission `{0:?}` in this room")]
     NotAllowed(Permission),
@@ -90,6 +93,7 @@ impl Reject for RoomRejection {
             Self::Muted => "room.muted",
             Self::TimedOut { .. } => "room.timed_out",
             Self::SlowMode { .. } => "room.slow_mode",
+            Self::Blocked => "room.blocked",
             Self::NotAllowed(_) => "room.not_allowed",
             Self::MessageNotFound => "message.not_found",
             Self::MessageDeleted => "message.deleted",
@@ -117,6 +121,7 @@ impl Reject for RoomRejection {
             Self::MessageDeleted => RejectionKind::Gone,
             Self::Muted
             | Self::TimedOut { .. }
+            | Self::Blocked
             | Self::NotAllowed(_)
             | Self::MayNotAttach
             | Self::NotTheAuthor => RejectionKind::Forbidden,
@@ -141,6 +146,7 @@ impl Reject for RoomRejection {
             | Self::TimedOut { .. }
             | Self::SlowMode { .. }
             | Self::MayNotAttach
+            | Self::Blocked
             | Self::NotAllowed(_)
             | Self::MessageNotFound
             | Self::MessageDeleted
@@ -158,6 +164,7 @@ impl Reject for RoomRejection {
             | Self::NotFound
             | Self::Archived
             | Self::Muted
+            | Self::Blocked
             | Self::NotAllowed(_)
             | Self::MessageNotFound
             | Self::MessageDeleted

@@ -49,6 +49,7 @@ fn say(space: &SpaceState, actor: AccountId, membership: &Membership, body: &str
         limits: LIMITS,
         now: at(0),
         last_words: None,
+        blocked: false,
     };
     given::<Room>([]).when(&context, post(body))
 }
@@ -114,6 +115,7 @@ fn a_room_that_one_may_not_see_is_not_there() {
         limits: LIMITS,
         now: at(0),
         last_words: None,
+        blocked: false,
     };
     given::<Room>([])
         .when(&elsewhere, post("hi"))
@@ -152,6 +154,7 @@ fn a_timeline_begins_without_being_asked_who() {
         limits: LIMITS,
         now: at(0),
         last_words: None,
+        blocked: false,
     };
     given::<Room>([])
         .when(&context, RoomCommand::Open { space: SPACE })
@@ -197,6 +200,7 @@ fn in_a_slow_room_one_waits_unless_one_manages_it() {
             limits: LIMITS,
             now: at(1),
             last_words,
+            blocked: false,
         };
         given::<Room>([]).when(&context, post("hi"))
     };
@@ -235,6 +239,7 @@ fn a_time_out_silences_until_it_is_over_by_itself() {
             limits: LIMITS,
             now: at(minute),
             last_words: None,
+            blocked: false,
         };
         given::<Room>([]).when(&context, post("hi"))
     };
@@ -275,6 +280,7 @@ fn send(space: &SpaceState, membership: &Membership, body: &str, attachments: Ve
         limits: LIMITS,
         now: at(0),
         last_words: None,
+        blocked: false,
     };
     let command = RoomCommand::Post {
         message: Uuid::from_u128(50).into(),

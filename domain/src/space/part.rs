@@ -28,7 +28,10 @@ pub enum Part {
 /// What an event changed.
 pub fn event_part(event: &SpaceEvent) -> Part {
     match event {
-        SpaceEvent::Created(_) | SpaceEvent::Changed(_) => Part::Whole,
+        SpaceEvent::Created(_)
+        | SpaceEvent::DirectOpened(_)
+        | SpaceEvent::DirectAdded(_)
+        | SpaceEvent::Changed(_) => Part::Whole,
         SpaceEvent::RoleDefined(event) => Part::Role(event.role),
         SpaceEvent::RoleRemoved(event) => Part::Role(event.role),
         SpaceEvent::RoomCreated(event) => Part::Room(event.room),
@@ -50,7 +53,7 @@ impl SpaceCommand {
     /// What it is to change; `None` when it names its part in another way than events do.
     pub fn part(&self) -> Option<Part> {
         match self {
-            Self::Create { .. } | Self::Change { .. } => Some(Part::Whole),
+            Self::Create { .. } | Self::Direct(_) | Self::Change { .. } => Some(Part::Whole),
             Self::DefineRole { role, .. } | Self::RemoveRole { role } => Some(Part::Role(*role)),
             Self::CreateRoom { room, .. }
             | Self::ChangeRoom { room, .. }

@@ -37,6 +37,21 @@ pub enum SpaceRejection {
     /// Longer than anybody would wait.
     #[error("slow mode waits at most {max} seconds", max = super::MAX_SLOW_MODE_S)]
     SlowMode,
+    /// Too few or too many to talk.
+    #[error("a conversation is between 2 and {max} people", max = super::MAX_IN_DIRECT)]
+    DirectSize,
+    /// One of those who are to talk is nobody.
+    #[error("there is no such account")]
+    AccountNotFound,
+    /// One of those who are to talk does not want to hear from the other.
+    #[error("one of you has blocked the other")]
+    Blocked,
+    /// Between two it stays between two.
+    #[error("only groups take others in; begin one")]
+    NotAGroup,
+    /// As many as take part in a group.
+    #[error("the group has had as many people as it can have ({max})", max = super::MAX_IN_DIRECT)]
+    DirectFull,
     /// As many rooms as a space can have.
     #[error("the space has as many rooms as it can have ({max})", max = super::MAX_ROOMS)]
     TooManyRooms,
@@ -124,6 +139,11 @@ impl Reject for SpaceRejection {
             Self::RoomName(_) => "room.name_invalid",
             Self::Topic(_) => "room.topic_invalid",
             Self::SlowMode => "room.slow_mode_invalid",
+            Self::DirectSize => "direct.size_invalid",
+            Self::AccountNotFound => "account.not_found",
+            Self::Blocked => "account.blocked",
+            Self::NotAGroup => "direct.not_a_group",
+            Self::DirectFull => "direct.full",
             Self::TooManyRooms => "space.too_many_rooms",
             Self::CategoryNotFound => "category.not_found",
             Self::CategoryExists => "category.exists",
@@ -157,6 +177,7 @@ impl Reject for SpaceRejection {
             | Self::RoomNotFound
             | Self::CategoryNotFound
             | Self::MemberNotFound
+            | Self::AccountNotFound
             | Self::RoleNotFound
             | Self::InviteNotFound => RejectionKind::NotFound,
             Self::Exists
@@ -164,16 +185,20 @@ impl Reject for SpaceRejection {
             | Self::RoomArchived
             | Self::CategoryExists
             | Self::CategoryNotEmpty
+            | Self::NotAGroup
             | Self::InviteExists => RejectionKind::Conflict,
-            Self::NotAllowed(_) | Self::RankTooLow | Self::NotYoursToGive | Self::EveryoneFixed => {
-                RejectionKind::Forbidden
-            }
+            Self::NotAllowed(_)
+            | Self::RankTooLow
+            | Self::NotYoursToGive
+            | Self::EveryoneFixed
+            | Self::Blocked => RejectionKind::Forbidden,
             Self::Name(_)
             | Self::RoomName(_)
             | Self::Topic(_)
             | Self::RoleName(_)
             | Self::CategoryName(_)
             | Self::SlowMode
+            | Self::DirectSize
             | Self::OverrideContradicts
             | Self::OverrideSpaceWide
             | Self::InviteUses
@@ -183,6 +208,7 @@ impl Reject for SpaceRejection {
             | Self::TooManyRoles
             | Self::TooManyCategories
             | Self::TooManyOverrides
+            | Self::DirectFull
             | Self::TooManyInvites => RejectionKind::Limit,
         }
     }
@@ -193,6 +219,7 @@ impl Reject for SpaceRejection {
             Self::OverrideContradicts => Some("deny"),
             Self::Topic(_) => Some("topic"),
             Self::SlowMode => Some("slow_mode_s"),
+            Self::DirectSize => Some("accounts"),
             Self::InviteUses => Some("max_uses"),
             Self::InviteTime => Some("expires_at"),
             _ => None,

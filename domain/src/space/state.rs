@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use veza_events::{
     AccountId, CategoryId, InviteId, Permissions, RoleId, RoomId, SpaceId, Timestamp,
-    space::{InviteCreated, RoomCreated, RoomKind, SpaceEvent, Whom},
+    space::{DirectOpened, InviteCreated, RoomCreated, RoomKind, SpaceEvent, Whom},
 };
 
-use super::{Category, Override, Overrides, SpaceRejection};
+use super::{Category, Direct, Override, Overrides, SpaceRejection, direct_rights};
 
 /// The structure of a space.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct SpaceState {
     pub space: Option<SpaceId>,
     /// Who made it, and may do everything.
     pub owner: Option<AccountId>,
+    /// That it is a conversation between a few, and who takes part.
+    pub direct: Option<Direct>,
     /// What it is called.
     pub name: String,
     /// Its roles, that of everybody among them.
@@ -155,6 +157,20 @@ impl SpaceState {
         }
     }
 
+    fn open_direct(&mut self, event: &DirectOpened) {
+        self.space = Some(event.space);
+        self.direct = Some(Direct {
+            kind: event.kind,
+            participants: event.accounts.clone(),
+        });
+        let everyone = Role {
+            name: "everyone".into(),
+            permissions: direct_rights(),
+            rank: 0,
+        };
+        self.roles.insert(RoleId::everyone(event.space), everyone);
+    }
+
     pub(super) fn apply(&mut self, event: &SpaceEvent) {
         match event {
             SpaceEvent::Created(event) => {
@@ -167,6 +183,12 @@ impl SpaceState {
                     rank: 0,
                 };
                 self.roles.insert(RoleId::everyone(event.space), everyone);
+            }
+            SpaceEvent::DirectOpened(event) => self.open_direct(event),
+            SpaceEvent::DirectAdded(event) => {
+                if let Some(direct) = &mut self.direct {
+                    direct.participants.insert(event.account);
+                }
             }
             SpaceEvent::Changed(event) => set(&mut self.name, event.name.as_ref()),
             SpaceEvent::RoleDefined(event) => {

@@ -1,6 +1,7 @@
 //! One function per command: who asks, what is decided, where it is appended, what is answered.
 
 mod access;
+mod direct;
 mod files;
 mod member;
 mod message;
@@ -24,6 +25,8 @@ pub(crate) fn router(worker: Arc<Worker>) -> Router<Worker> {
         .on(space::change)
         .on(space::create_room)
         .on(space::change_room)
+        .on(direct::open)
+        .on(direct::add)
         .on(rooms::place)
         .on(rooms::create_category)
         .on(rooms::change_category)

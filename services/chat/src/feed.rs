@@ -13,7 +13,7 @@ use veza_platform::{
 use crate::{sources, worker::Worker};
 
 /// Everything that changes who may do what.
-const SUBJECTS: [&str; 2] = ["live.*.space.>", "live.*.member.>"];
+const SUBJECTS: [&str; 3] = ["live.*.space.>", "live.*.member.>", "live.account.>"];
 /// Pause between two tries to subscribe while the log is away.
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -68,6 +68,7 @@ fn hear(worker: &Worker, record: &Record) {
         Subject::Member(_, space, account) => {
             worker.members.hear((space, account), seq, prev, event.as_ref());
         }
-        Subject::Account(_) | Subject::Handle(_) | Subject::Room(..) => {}
+        Subject::Account(account) => worker.people.hear(account, seq, prev, event.as_ref()),
+        Subject::Handle(_) | Subject::Room(..) => {}
     }
 }

@@ -1,10 +1,12 @@
 //! How spaces and memberships are read from the log. Nothing in them is sealed, so no key is looked up and
 //! Postgres may be away.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use veza_domain::{Decider, member::Member, space::Space};
-use veza_events::{AccountId, DecodeError, Event, Shards, SpaceId, Subject, member::Membership};
+use veza_events::{
+    AccountId, DecodeError, Event, Shards, SpaceId, Subject, account::AccountEvent, member::Membership,
+};
 use veza_platform::{
     contract::Problem,
     event_log::{EventLog, Record},
@@ -35,30 +37,8 @@ impl Source for Spaces {
     const WHOLE: bool = false;
 
     async fn read(&self, space: SpaceId, known: Option<Reading<Self>>) -> ReadResult<Self> {
-        let subject = Subject::Space(self.shards.of(space), space).to_string();
-        let head = self.log.last_consistent(&subject).await.map_err(read_problem)?;
-        let head = head.map_or(0, |record| record.position.seq);
-        let mut known = known.unwrap_or_default();
-        for attempt in 0..REPLICA_TRIES {
-            if known.seq >= head {
-                return Ok(known);
-            }
-            if attempt > 0 {
-                tokio::time::sleep(REPLICA_PAUSE).await;
-            }
-            let records = self.log.load(&subject, known.seq).await.map_err(read_problem)?;
-            let next = Arc::make_mut(&mut known);
-            for record in records {
-                if let Some(event) = decode(&record)? {
-                    Self::apply(&mut next.state, &event);
-                }
-                next.seq = record.position.seq;
-            }
-        }
-        Err(Problem::unavailable(
-            "the event log is catching up; try again",
-            250,
-        ))
+        let subject = Subject::Space(self.shards.of(space), space);
+        fold_tail::<Self>(&self.log, &subject, known).await
     }
 
     fn apply(state: &mut Self::State, event: &Event) {
@@ -66,6 +46,73 @@ impl Source for Spaces {
             Space::evolve(state, event);
         }
     }
+}
+
+/// Whether an account exists, and from whom it does not want to hear.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PersonState {
+    pub(crate) exists: bool,
+    pub(crate) blocked: BTreeSet<AccountId>,
+}
+
+/// Accounts, as far as conversations hang on them.
+pub(crate) struct People {
+    pub(crate) log: EventLog,
+}
+
+impl Source for People {
+    type Key = AccountId;
+    type State = PersonState;
+    const WHOLE: bool = false;
+
+    async fn read(&self, account: AccountId, known: Option<Reading<Self>>) -> ReadResult<Self> {
+        fold_tail::<Self>(&self.log, &Subject::Account(account), known).await
+    }
+
+    fn apply(state: &mut PersonState, event: &Event) {
+        match event {
+            Event::Account(AccountEvent::Registered(_)) => state.exists = true,
+            Event::Account(AccountEvent::Blocked(event)) => {
+                state.blocked.insert(event.account);
+            }
+            Event::Account(AccountEvent::Unblocked(event)) => {
+                state.blocked.remove(&event.account);
+            }
+            Event::Account(_) | Event::Handle(_) | Event::Space(_) | Event::Member(_) | Event::Room(_) => {}
+        }
+    }
+}
+
+/// What is known, and all that the log has behind it.
+async fn fold_tail<S: Source<State: Default>>(
+    log: &EventLog,
+    subject: &Subject,
+    known: Option<Reading<S>>,
+) -> ReadResult<S> {
+    let subject = subject.to_string();
+    let head = log.last_consistent(&subject).await.map_err(read_problem)?;
+    let head = head.map_or(0, |record| record.position.seq);
+    let mut known = known.unwrap_or_default();
+    for attempt in 0..REPLICA_TRIES {
+        if known.seq >= head {
+            return Ok(known);
+        }
+        if attempt > 0 {
+            tokio::time::sleep(REPLICA_PAUSE).await;
+        }
+        let records = log.load(&subject, known.seq).await.map_err(read_problem)?;
+        let next = Arc::make_mut(&mut known);
+        for record in records {
+            if let Some(event) = decode(&record)? {
+                S::apply(&mut next.state, &event);
+            }
+            next.seq = record.position.seq;
+        }
+    }
+    Err(Problem::unavailable(
+        "the event log is catching up; try again",
+        250,
+    ))
 }
 
 impl Source for Members {

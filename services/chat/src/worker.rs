@@ -21,7 +21,7 @@ use crate::{
     cache::{Cache, Reading},
     metrics::{self, CacheMetrics},
     slow::LastWords,
-    sources::{Members, Spaces},
+    sources::{Members, People, Spaces},
     turns::Turns,
 };
 
@@ -34,6 +34,7 @@ pub(crate) struct Worker {
     pub(crate) ledger: Ledger,
     pub(crate) spaces: Cache<Spaces>,
     pub(crate) members: Cache<Members>,
+    pub(crate) people: Cache<People>,
     pub(crate) turns: Turns<Queue>,
     pub(crate) shards: Shards,
     pub(crate) last_words: LastWords,
@@ -97,6 +98,7 @@ impl Worker {
         let shards = Shards::new(u16::try_from(rt.config.nats.shards).unwrap_or(u16::MAX));
         let lookups = CacheMetrics::register(&rt.metrics);
         let log = ledger.log().clone();
+        let people_log = log.clone();
         let last_words = LastWords::new(log.clone(), config.cached_slow_rooms);
         let spaces = Spaces {
             log: log.clone(),
@@ -108,12 +110,19 @@ impl Worker {
             config.cached_members,
             lookups.of("members"),
         );
+        let people = Cache::new(
+            People { log: people_log },
+            config.cached_people,
+            lookups.of("people"),
+        );
+        let held_people = people.clone();
         let (held_spaces, held_members) = (spaces.clone(), members.clone());
         metrics::register_sizes(
             &rt.metrics,
             vec![
                 ("spaces", Box::new(move || held_spaces.len())),
                 ("members", Box::new(move || held_members.len())),
+                ("people", Box::new(move || held_people.len())),
             ],
         );
         let uploads = Uploads::new(ledger.log(), ledger.keys().clone());
@@ -122,6 +131,7 @@ impl Worker {
             ledger,
             spaces,
             members,
+            people,
             turns: Turns::default(),
             last_words,
             shards,
@@ -143,6 +153,7 @@ impl Worker {
         tracing::info!("the live feed has a gap, everything held in memory is read again");
         self.spaces.clear();
         self.members.clear();
+        self.people.clear();
     }
 
     pub(crate) fn space_subject(&self, space: SpaceId) -> Subject {

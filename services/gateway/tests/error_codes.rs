@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// First parts of codes.
-const AGGREGATES: [&str; 19] = [
+const AGGREGATES: [&str; 20] = [
     "account",
     "attachment",
     "category",
     "command",
     "connection",
+    "direct",
     "frame",
     "handle",
     "invite",

@@ -251,7 +251,9 @@ fn account_data(event: &AccountEvent) -> NoticeData {
         AccountEvent::Registered(_)
         | AccountEvent::ProfileChanged(_)
         | AccountEvent::PasswordChanged(_)
-        | AccountEvent::RoleGranted(_) => None,
+        | AccountEvent::RoleGranted(_)
+        | AccountEvent::Blocked(_)
+        | AccountEvent::Unblocked(_) => None,
     };
     NoticeData {
         session,

@@ -8,6 +8,7 @@ mod attachments;
 mod audit;
 mod breaker;
 mod convert;
+mod directs;
 mod error;
 mod metrics;
 mod options;

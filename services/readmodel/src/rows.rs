@@ -9,7 +9,7 @@ use veza_events::{
     account::InstallationRole,
     member::Standing,
     room::Mentions,
-    space::{RoomKind, Whom},
+    space::{DirectKind, RoomKind, Whom},
 };
 
 /// What anybody may know of an account.
@@ -125,6 +125,23 @@ pub struct Room {
     pub position: u16,
     /// Seconds that one waits between two messages; 0 for none.
     pub slow_mode_s: u32,
+}
+
+/// A conversation between a few.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Direct {
+    /// The conversation.
+    pub id: SpaceId,
+    /// Its one room.
+    pub room: RoomId,
+    /// Between two, or among more.
+    pub kind: DirectKind,
+    /// Who is in.
+    pub accounts: Vec<Account>,
+    /// Last event of its timeline; 0 before the first.
+    pub head: u64,
+    /// When it was begun.
+    pub opened_at: Timestamp,
 }
 
 /// A group of rooms.

@@ -67,6 +67,7 @@ fn change_seen(
         limits: LIMITS,
         now: at(0),
         last_words: None,
+        blocked: false,
     };
     let ask = RoomCommand::Change {
         original: ORIGINAL,
@@ -305,6 +306,7 @@ fn heard_of(roles: &[RoleId], mentions: Mentions) -> Option<Mentions> {
         limits: LIMITS,
         now: at(0),
         last_words: None,
+        blocked: false,
     };
     let outcome = given::<Room>([]).when(&context, mentioning(mentions)).0;
     match &outcome.unwrap()[..] {
@@ -365,6 +367,7 @@ fn a_thread_is_as_open_as_the_room_it_hangs_on() {
         limits: LIMITS,
         now: at(0),
         last_words: None,
+        blocked: false,
     };
     let post = || mentioning(Mentions::default());
     let outcome = given::<Room>([]).when(&context(&space), post()).0.unwrap();
@@ -404,6 +407,7 @@ fn who_may_post_may_open_a_thread() {
         limits: LIMITS,
         now: at(0),
         last_words: None,
+        blocked: false,
     };
     let opened = veza_events::room::Opened {
         space: SPACE,
@@ -415,4 +419,32 @@ fn who_may_post_may_open_a_thread() {
     given::<Room>([])
         .when(&context(&announcements), open())
         .then_rejected("room.not_allowed");
+}
+
+#[test]
+fn who_is_blocked_adds_nothing_and_may_take_back() {
+    let (space, membership) = (team(), joined(&[]));
+    let context = RoomContext {
+        room: ROOM,
+        parent: None,
+        space: &space,
+        actor: MEMBER,
+        membership: &membership,
+        limits: LIMITS,
+        now: at(0),
+        last_words: None,
+        blocked: true,
+    };
+    let ask = |change| RoomCommand::Change {
+        original: ORIGINAL,
+        seen: Seen::default(),
+        change,
+    };
+    let outcome = |ask| given::<Room>([]).when(&context, ask);
+    outcome(mentioning(Mentions::default())).then_rejected("room.blocked");
+    outcome(ask(edit("still me"))).then_rejected("room.blocked");
+    outcome(ask(react("👍"))).then_rejected("room.blocked");
+    for takes_back in [unreact("👍"), Change::Delete] {
+        assert!(outcome(ask(takes_back)).0.is_ok());
+    }
 }

@@ -1,6 +1,7 @@
 //! One function per command: take it apart, let `domain` decide, write, answer.
 
 mod administrator;
+mod blocks;
 mod password;
 mod profile;
 mod refresh;
@@ -14,7 +15,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use veza_platform::bus::Router;
 use veza_platform::contract::accounts::{
-    ChangePassword, ChangeProfile, EndSession, InviteAdministrator, Refresh, Register, SignIn, SignInByLink,
+    Block, ChangePassword, ChangeProfile, EndSession, InviteAdministrator, Refresh, Register, SignIn,
+    SignInByLink, Unblock,
 };
 use veza_platform::contract::{Caller, Command, Problem, ProblemKind};
 
@@ -50,6 +52,12 @@ pub(crate) fn router(worker: Arc<Worker>) -> Router<Worker> {
                 password::change(&worker, &caller, command).await
             },
         )
+        .on(async |worker: Arc<Worker>, caller: Caller, command: Block| {
+            blocks::block(&worker, &caller, command).await
+        })
+        .on(async |worker: Arc<Worker>, caller: Caller, command: Unblock| {
+            blocks::unblock(&worker, &caller, command).await
+        })
         .on(
             async |worker: Arc<Worker>, caller: Caller, _: InviteAdministrator| {
                 administrator::invite(&worker, &caller).await

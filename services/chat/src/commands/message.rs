@@ -19,7 +19,7 @@ use veza_platform::{
     ledger::read_problem,
 };
 
-use super::{files, now};
+use super::{direct, files, now};
 use crate::{
     sources,
     worker::{Parties, Queue, View, Worker, writes},
@@ -153,6 +153,7 @@ impl<'a> Timeline<'a> {
             Some(_) => self.last_words(parties).await?,
             None => None,
         };
+        let blocked = direct::is_blocked(worker, space, actor).await?;
         let decide = |view: &View, offers: Vec<Offer>| {
             let context = RoomContext {
                 room,
@@ -163,6 +164,7 @@ impl<'a> Timeline<'a> {
                 limits: worker.limits,
                 now: now(),
                 last_words,
+                blocked,
             };
             let expect = Expect::Fence {
                 subject: fence.clone(),

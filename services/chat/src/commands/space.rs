@@ -101,7 +101,12 @@ fn owner_in(
     ))
 }
 
-fn opened(worker: &Worker, space: SpaceId, room: RoomId, actor: AccountId) -> Result<Vec<Write>, Problem> {
+pub(super) fn opened(
+    worker: &Worker,
+    space: SpaceId,
+    room: RoomId,
+    actor: AccountId,
+) -> Result<Vec<Write>, Problem> {
     let (nothing, nobody) = (SpaceState::default(), Membership::default());
     let context = RoomContext {
         room,
@@ -112,6 +117,7 @@ fn opened(worker: &Worker, space: SpaceId, room: RoomId, actor: AccountId) -> Re
         limits: worker.limits,
         now: now(),
         last_words: None,
+        blocked: false,
     };
     let opened = Room::decide(&(), &context, RoomCommand::Open { space })?;
     Ok(writes(&worker.room_subject(space, room), Expect::Last(0), opened))

@@ -17,7 +17,7 @@ use veza_platform::{
 };
 
 use super::message::{Place, original};
-use super::now;
+use super::{direct, now};
 use crate::worker::{Parties, Queue, View, Worker, writes};
 
 /// The id of a thread follows from its message, so there is one at most, whoever opens it.
@@ -36,6 +36,7 @@ pub(super) async fn open(
     let place = Place { space, room };
     original(&worker, place, message, posted).await?;
     let parent = worker.parent_of(place).await?;
+    let blocked = direct::is_blocked(&worker, space, actor).await?;
     let thread = RoomId::thread_of(message);
     let timeline = worker.room_subject(space, thread);
     let parties = Parties {
@@ -54,6 +55,7 @@ pub(super) async fn open(
             limits: worker.limits,
             now: now(),
             last_words: None,
+            blocked,
         };
         let open = RoomCommand::OpenThread { thread, message };
         Ok(writes(

@@ -85,7 +85,7 @@ enum Role {
 /// What anybody may know of an account.
 #[derive(Object)]
 #[oai(skip_serializing_if_is_none)]
-struct Profile {
+pub(super) struct Profile {
     /// Its id.
     id: Uuid,
     /// The name others call it by; absent for an erased account.
@@ -112,6 +112,16 @@ struct Me {
     registered_at: OffsetDateTime,
     /// Last change.
     seq: u64,
+}
+
+impl From<rows::Account> for Profile {
+    fn from(row: rows::Account) -> Self {
+        Self {
+            id: row.id.uuid(),
+            handle: row.handle,
+            display_name: row.display_name,
+        }
+    }
 }
 
 impl From<rows::PrivateAccount> for Me {

@@ -9,7 +9,9 @@ use poem_openapi::{LicenseObject, OpenApi, OpenApiService};
 
 use super::accounts::Accounts;
 use super::audit::Audit;
+use super::blocks::Blocks;
 use super::categories::Categories;
+use super::directs::Directs;
 use super::files::Files;
 use super::invites::Invites;
 use super::members::Members;
@@ -36,7 +38,7 @@ type Operations = (
     Rooms,
     Categories,
     OverridesOf,
-    Audit,
+    (Audit, Blocks, Directs),
     Messages,
     Search,
     Files,
@@ -95,7 +97,7 @@ fn operations(gateway: &Arc<Gateway>) -> Operations {
         Rooms(gateway()),
         Categories(gateway()),
         OverridesOf(gateway()),
-        Audit(gateway()),
+        (Audit(gateway()), Blocks(gateway()), Directs(gateway())),
         Messages(gateway()),
         Search(gateway()),
         Files(gateway()),

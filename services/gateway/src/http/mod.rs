@@ -3,8 +3,10 @@
 mod accounts;
 mod api;
 mod audit;
+mod blocks;
 mod body;
 mod categories;
+mod directs;
 mod door;
 mod files;
 mod fresh;

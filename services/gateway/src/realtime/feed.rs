@@ -144,6 +144,8 @@ fn changes_access(record: &Record) -> bool {
             | SpaceEvent::OverrideSet(_)
             | SpaceEvent::OverrideRemoved(_) => true,
             SpaceEvent::Created(_)
+            | SpaceEvent::DirectOpened(_)
+            | SpaceEvent::DirectAdded(_)
             | SpaceEvent::Changed(_)
             | SpaceEvent::RoomCreated(_)
             | SpaceEvent::RoomChanged(_)

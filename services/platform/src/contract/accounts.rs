@@ -95,6 +95,20 @@ pub struct ChangePassword {
     pub new: Sensitive,
 }
 
+/// Hear from an account no more.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Block {
+    /// From whom.
+    pub account: AccountId,
+}
+
+/// Hear from an account again.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Unblock {
+    /// From whom.
+    pub account: AccountId,
+}
+
 /// Make sure that there is an administrator, and a link to sign in with while nobody ever has.
 /// Only `veza up` and `veza setup` ask for it.
 #[derive(Serialize, Deserialize)]
@@ -122,5 +136,7 @@ commands! {
     "end_session": EndSession => Done,
     "change_profile": ChangeProfile => Done,
     "change_password": ChangePassword => Done,
+    "block": Block => Done,
+    "unblock": Unblock => Done,
     "invite_administrator": InviteAdministrator => AdministratorInvited,
 }

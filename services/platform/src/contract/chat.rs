@@ -109,6 +109,35 @@ pub struct ChangeRoom {
     pub archive: bool,
 }
 
+/// Find the conversation of a few accounts, or begin it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct OpenDirect {
+    /// Derived from the accounts: `SpaceId::of_direct`.
+    pub space: SpaceId,
+    /// Who talks, who asks among them.
+    pub accounts: BTreeSet<AccountId>,
+}
+
+/// A conversation is there.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DirectOpened {
+    /// The conversation.
+    pub space: SpaceId,
+    /// Its room.
+    pub room: RoomId,
+    /// Where it was written, or where it stands.
+    pub position: Position,
+}
+
+/// Bring somebody into a group.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AddToDirect {
+    /// Into which.
+    pub space: SpaceId,
+    /// Whom.
+    pub account: AccountId,
+}
+
 /// Put a room somewhere else in the list.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PlaceRoom {
@@ -442,6 +471,8 @@ commands! {
     "change_space": ChangeSpace => Changed,
     "create_room": CreateRoom => RoomCreated,
     "change_room": ChangeRoom => Changed,
+    "open_direct": OpenDirect => DirectOpened,
+    "add_to_direct": AddToDirect => Changed,
     "place_room": PlaceRoom => Changed,
     "create_category": CreateCategory => CategoryCreated,
     "change_category": ChangeCategory => Changed,
@@ -476,6 +507,8 @@ in_space!(
     ChangeSpace,
     CreateRoom,
     ChangeRoom,
+    OpenDirect,
+    AddToDirect,
     PlaceRoom,
     CreateCategory,
     ChangeCategory,

@@ -65,8 +65,8 @@ impl<'a> Accounts<'a> {
             AccountEvent::SessionEnded(event) => {
                 self.sessions.insert(event.session.uuid(), None);
             }
-            // Passwords are of no read model.
-            AccountEvent::PasswordChanged(_) => {}
+            // Passwords are of no read model, and blocks of another page.
+            AccountEvent::PasswordChanged(_) | AccountEvent::Blocked(_) | AccountEvent::Unblocked(_) => {}
         }
     }
 

@@ -112,7 +112,8 @@ fn action(kind: &'static str) -> &'static str {
 /// What an event was done to; `None` for what is no deed of somebody.
 fn target(space: SpaceId, event: &SpaceEvent) -> Option<(&'static str, Uuid)> {
     Some(match event {
-        SpaceEvent::InviteUsed(_) => return None,
+        // Nobody watches over a conversation between a few.
+        SpaceEvent::InviteUsed(_) | SpaceEvent::DirectOpened(_) | SpaceEvent::DirectAdded(_) => return None,
         SpaceEvent::Created(_) | SpaceEvent::Changed(_) => ("space", space.uuid()),
         SpaceEvent::RoleDefined(event) => ("role", event.role.uuid()),
         SpaceEvent::RoleRemoved(event) => ("role", event.role.uuid()),

@@ -7,6 +7,7 @@
 mod account;
 mod attachment;
 mod audit;
+mod direct;
 mod member;
 mod message;
 mod overrides;
@@ -76,6 +77,7 @@ pub(crate) struct Changes<'a> {
     overrides: overrides::Overrides<'a>,
     members: member::Members<'a>,
     audit: audit::Audit<'a>,
+    directs: direct::Directs,
     rooms: room::Rooms<'a>,
     attachments: attachment::Attachments<'a>,
     unread: unread::Unread,
@@ -111,10 +113,14 @@ impl<'a> Changes<'a> {
         };
         self.unread.take(seq, &recorded.event);
         match (&recorded.event, entry.subject) {
-            (Event::Account(event), Subject::Account(account)) => self.accounts.take(*account, moment, event),
+            (Event::Account(event), Subject::Account(account)) => {
+                self.accounts.take(*account, moment, event);
+                self.directs.account(*account, moment, event);
+            }
             (Event::Space(event), Subject::Space(_, space)) => {
                 self.spaces.take(*space, moment, event);
                 self.overrides.take(space.uuid(), seq, event);
+                self.directs.space(space.uuid(), moment, event);
                 self.audit.space(*space, moment, recorded.envelope.actor, event);
             }
             (Event::Member(event), _) => {
@@ -141,6 +147,7 @@ impl<'a> Changes<'a> {
         written.rows += self.spaces.write(connection, schema).await?;
         written.rows += self.overrides.write(connection, schema).await?;
         written.rows += self.members.write(connection, schema).await?;
+        written.rows += self.directs.write(connection, schema).await?;
         written.rows += self.audit.write(connection, schema).await?;
         written.rows += self.attachments.write(connection, schema).await?;
         let rooms = self.rooms.write(connection, schema).await?;

@@ -85,6 +85,8 @@ impl<'a> Overrides<'a> {
                 });
             }
             SpaceEvent::Created(_)
+            | SpaceEvent::DirectOpened(_)
+            | SpaceEvent::DirectAdded(_)
             | SpaceEvent::Changed(_)
             | SpaceEvent::RoleDefined(_)
             | SpaceEvent::RoomCreated(_)

@@ -108,7 +108,9 @@ impl<'a> Spaces<'a> {
             | SpaceEvent::CategoryChanged(_)
             | SpaceEvent::CategoryRemoved(_)
             | SpaceEvent::OverrideSet(_)
-            | SpaceEvent::OverrideRemoved(_) => {}
+            | SpaceEvent::OverrideRemoved(_)
+            | SpaceEvent::DirectOpened(_)
+            | SpaceEvent::DirectAdded(_) => {}
             SpaceEvent::RoomArchived(event) => self.room(event.room.uuid(), seq).archived = true,
             SpaceEvent::InviteCreated(event) => {
                 self.invite(event.invite.uuid(), seq).created = Some((event, id, at));

@@ -4,6 +4,7 @@
 
 mod chaos;
 mod conversation;
+mod directs;
 mod example;
 mod failures;
 mod files;
