@@ -8,6 +8,7 @@ mod server;
 mod wire;
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,9 @@ use super::{Outcome, Row, machine};
 use crate::console::Console;
 
 pub(super) use load::run as load;
+
+/// How long all members may take to join.
+const JOIN_WITHIN: Duration = Duration::from_secs(45);
 
 /// Another server.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -87,7 +91,15 @@ pub(super) async fn run(
             }
         };
         let port = server.port;
-        let mut load = LoadProcess::start("peer-load", &Plan { peer, port, fan }).await?;
+        let plan = Plan { peer, port, fan };
+        let joined = tokio::time::timeout(JOIN_WITHIN, LoadProcess::start("peer-load", &plan)).await;
+        let Ok(load) = joined else {
+            server.stop().await;
+            let fault = format!("{}: {} members could not join in time", peer.name(), fan.members);
+            outcome.faults.push(fault);
+            continue;
+        };
+        let mut load = load?;
         let before = machine::cpu_seconds(&[server.pid()]);
         let seen: Seen = load.run().await?;
         let cpu = machine::cpu_seconds(&[server.pid()]) - before;
