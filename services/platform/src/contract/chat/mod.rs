@@ -1,0 +1,99 @@
+//! What the chat workers take, on `cmd.chat.<shard>.<space>`: the space is always in the command.
+
+mod directs;
+mod members;
+mod messages;
+mod rooms;
+mod spaces;
+
+use serde::{Deserialize, Serialize};
+use veza_events::SpaceId;
+
+pub use directs::{AddToDirect, DirectOpened, OpenDirect};
+pub use members::{
+    AcceptInvite, Access, ChangeMember, CreateInvite, GetAccess, InviteCreated, RemoveMember, RevokeInvite,
+};
+pub use messages::{ChangeMessage, MessageChange, Post, Posted, SeenMessage};
+pub use rooms::{ChangeRoom, CreateRoom, OpenThread, PlaceRoom, RoomCreated};
+pub use spaces::{
+    CategoryCreated, ChangeCategory, ChangeSpace, CreateCategory, CreateSpace, DefineRole, Preset,
+    RemoveCategory, RemoveOverride, RemoveRole, SetOverride, SpaceCreated,
+};
+
+use super::commands;
+use crate::event_log::Position;
+
+/// A command for a chat worker names its space, by which it is routed.
+pub trait InSpace {
+    /// The space.
+    fn space(&self) -> SpaceId;
+}
+
+/// Done; where it was written.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Changed {
+    /// The last event.
+    pub position: Position,
+}
+
+commands! {
+    "create_space": CreateSpace => SpaceCreated,
+    "change_space": ChangeSpace => Changed,
+    "create_room": CreateRoom => RoomCreated,
+    "change_room": ChangeRoom => Changed,
+    "open_direct": OpenDirect => DirectOpened,
+    "add_to_direct": AddToDirect => Changed,
+    "place_room": PlaceRoom => Changed,
+    "create_category": CreateCategory => CategoryCreated,
+    "change_category": ChangeCategory => Changed,
+    "remove_category": RemoveCategory => Changed,
+    "set_override": SetOverride => Changed,
+    "remove_override": RemoveOverride => Changed,
+    "define_role": DefineRole => Changed,
+    "remove_role": RemoveRole => Changed,
+    "create_invite": CreateInvite => InviteCreated,
+    "revoke_invite": RevokeInvite => Changed,
+    "accept_invite": AcceptInvite => Changed,
+    "change_member": ChangeMember => Changed,
+    "remove_member": RemoveMember => Changed,
+    "post": Post => Posted,
+    "change_message": ChangeMessage => Posted,
+    "open_thread": OpenThread => RoomCreated,
+    "get_access": GetAccess => Access,
+}
+
+macro_rules! in_space {
+    ($($command:ty),+ $(,)?) => {$(
+        impl InSpace for $command {
+            fn space(&self) -> SpaceId {
+                self.space
+            }
+        }
+    )+};
+}
+
+in_space!(
+    CreateSpace,
+    ChangeSpace,
+    CreateRoom,
+    ChangeRoom,
+    OpenDirect,
+    AddToDirect,
+    PlaceRoom,
+    CreateCategory,
+    ChangeCategory,
+    RemoveCategory,
+    SetOverride,
+    RemoveOverride,
+    DefineRole,
+    RemoveRole,
+    CreateInvite,
+    RevokeInvite,
+    AcceptInvite,
+    ChangeMember,
+    RemoveMember,
+    Post,
+    ChangeMessage,
+    OpenThread,
+    GetAccess,
+);
