@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod lifecycle;
 pub mod nats;
 pub mod notices;
+pub mod outgoing;
 pub mod postgres;
 pub mod runtime;
 pub mod telemetry;

@@ -4,6 +4,7 @@
 mod check;
 mod edge;
 mod files;
+mod outgoing;
 mod process;
 mod render;
 mod schema;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use check::{Finding, Severity};
 pub use edge::{GatewayConfig, LimitsConfig, RealtimeConfig};
 pub use files::FilesConfig;
+pub use outgoing::OutgoingConfig;
 pub use process::{LifecycleConfig, LogFormat, TelemetryConfig};
 pub use secret::{REDACTED, Secret, ServiceUrl};
 pub use stores::{KeysConfig, NatsConfig, PostgresConfig, RedisConfig, S3Config};
@@ -57,6 +59,8 @@ pub struct Config {
     pub projector: ProjectorConfig,
     /// Logs, traces and metrics.
     pub telemetry: TelemetryConfig,
+    /// Asking servers of others for what people name: pages that they link to, addresses that they are reached at.
+    pub outgoing: OutgoingConfig,
     /// How much one caller may ask for.
     pub limits: LimitsConfig,
     /// How the process ends.
