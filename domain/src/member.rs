@@ -1,13 +1,16 @@
 //! One account's membership of one space. Every fact carries the whole membership after it, so that the
 //! last one is the state.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use veza_events::{
-    AccountId, Permission, Permissions, RoleId, Sealed, Timestamp,
+    AccountId, Permission, Permissions, RoleId, RoomId, Sealed, Timestamp,
     member::{
-        Banned, Joined, Left, MemberEvent, Membership, Muted, Removed, RolesChanged, Standing, TimeOutLifted,
-        TimedOut, Unbanned, Unmuted,
+        Banned, Joined, Left, MemberEvent, Membership, Muted, Removed, RolesChanged, Spoke, Standing,
+        TimeOutLifted, TimedOut, Unbanned, Unmuted,
     },
     space::DirectKind,
 };
@@ -15,7 +18,7 @@ use veza_events::{
 use crate::{
     Decider, Reject, RejectionKind,
     names::{self, NameFault},
-    space::{Rank, SpaceRejection, SpaceState},
+    space::{MAX_SLOW_MODE_S, Rank, SpaceRejection, SpaceState},
 };
 
 #[cfg(test)]
@@ -26,6 +29,9 @@ pub const MAX_ROLES_HELD: usize = 50;
 
 /// Longest time-out, in seconds: 28 days.
 pub const MAX_TIME_OUT_S: u32 = 28 * 24 * 60 * 60;
+
+/// Most slow rooms of which a membership keeps when something was said last; the newest.
+pub const MAX_LAST_WORDS: usize = 50;
 
 /// A membership as it counts at a moment: a time-out that lasts is silence, one that is over is nothing.
 /// `None` when it counts as it stands.
@@ -87,6 +93,11 @@ pub enum MemberCommand {
     TimeOut {
         /// How long from now on, in seconds; 0 to let them speak again.
         seconds: u32,
+    },
+    /// Say something in a room with slow mode. Whether it may is the room's to decide.
+    Speak {
+        /// In which room, or thread.
+        room: RoomId,
     },
     /// Keep an account out, whether it is in or not; or lift that.
     Ban {
@@ -217,6 +228,7 @@ impl Decider for Member {
                 }
             }
             MemberCommand::TimeOut { seconds } => time_out(state, context, seconds),
+            MemberCommand::Speak { room } => speak(state, context, room),
             MemberCommand::Ban { banned } => {
                 acts_on(state, context, Permission::Ban)?;
                 match banned {
@@ -345,6 +357,35 @@ fn time_out(state: &Membership, context: &MemberContext<'_>, seconds: u32) -> De
     }
 }
 
+fn speak(state: &Membership, context: &MemberContext<'_>, room: RoomId) -> Decision {
+    is_in(state)?;
+    let mut last_words = state.last_words.clone();
+    last_words.insert(room, context.now);
+    let after = Membership {
+        last_words: still_waited_for(last_words, context.now),
+        ..state.clone()
+    };
+    fact!(Spoke, context, after, room)
+}
+
+/// Those words that may still make somebody wait.
+fn still_waited_for(
+    mut last_words: BTreeMap<RoomId, Timestamp>,
+    now: Timestamp,
+) -> BTreeMap<RoomId, Timestamp> {
+    let longest = Duration::from_secs(MAX_SLOW_MODE_S.into());
+    last_words.retain(|_, at| at.time() + longest > now.time());
+    while last_words.len() > MAX_LAST_WORDS
+        && let Some(oldest) = last_words
+            .iter()
+            .min_by_key(|(_, at)| **at)
+            .map(|(room, _)| *room)
+    {
+        last_words.remove(&oldest);
+    }
+    last_words
+}
+
 fn reason(context: &MemberContext<'_>) -> Result<Option<Sealed<String>>, MemberRejection> {
     let reason = context.reason.map(names::reason).transpose();
     Ok(reason
@@ -392,12 +433,13 @@ fn inside(state: &Membership) -> Membership {
     }
 }
 
-/// The membership of somebody who is not in. Silence outlasts it, or it could be shaken off by leaving.
+/// The membership of somebody who is not in. Silence and waiting outlast it, or they could be shaken off by leaving.
 fn outside(state: &Membership, standing: Standing) -> Membership {
     Membership {
         standing,
         roles: BTreeSet::new(),
         muted: state.muted,
         timed_out_until: state.timed_out_until,
+        last_words: state.last_words.clone(),
     }
 }

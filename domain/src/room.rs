@@ -67,8 +67,6 @@ pub struct RoomContext<'a> {
     pub limits: RoomLimits,
     /// The time.
     pub now: Timestamp,
-    /// When who asks said something last in a room with slow mode; who waits for nobody need not be asked.
-    pub last_words: Option<Timestamp>,
     /// Whether one of two who talk has blocked the other.
     pub blocked: bool,
 }
@@ -304,7 +302,8 @@ pub fn slow_mode(
 
 fn has_waited(context: &RoomContext<'_>) -> Result<(), RoomRejection> {
     let wait = slow_mode(context.space, context.gate(), context.membership, context.actor);
-    match wait.zip(context.last_words) {
+    let last_words = context.membership.last_words.get(&context.room).copied();
+    match wait.zip(last_words) {
         Some((wait, last)) if last.time() + wait > context.now.time() => {
             let wait_ms = milliseconds_between(context.now, (last.time() + wait).into());
             Err(RoomRejection::SlowMode { wait_ms })

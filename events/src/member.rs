@@ -1,12 +1,12 @@
 //! Facts about one account's membership of one space. Every event carries the whole membership after
 //! it, so that the last event alone is the state.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, InviteId, RoleId, Sealed, SpaceId, Timestamp, catalogue::events};
+use crate::{AccountId, InviteId, RoleId, RoomId, Sealed, SpaceId, Timestamp, catalogue::events};
 
 events! {
     /// What can happen to a membership.
@@ -21,6 +21,7 @@ events! {
         "member.time_out_lifted.v1" => TimeOutLifted seals [reason],
         "member.banned.v1" => Banned seals [reason],
         "member.unbanned.v1" => Unbanned seals [reason],
+        "member.spoke.v1" => Spoke,
     }
 }
 
@@ -49,6 +50,9 @@ pub struct Membership {
     /// The same, until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timed_out_until: Option<Timestamp>,
+    /// When the account said something last in rooms with slow mode, as long as that may matter.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub last_words: BTreeMap<RoomId, Timestamp>,
 }
 
 /// Declares one membership fact: who, where, by whom, and the membership after it.
@@ -83,7 +87,7 @@ macro_rules! facts {
             /// Why it was done, if that was said and can be read.
             pub fn reason(&self) -> Option<&str> {
                 let reason = match self {
-                    Self::Joined(_) | Self::Left(_) => None,
+                    Self::Joined(_) | Self::Left(_) | Self::Spoke(_) => None,
                     Self::Removed(event) => event.reason.as_ref(),
                     Self::RolesChanged(event) => event.reason.as_ref(),
                     Self::Muted(event) => event.reason.as_ref(),
@@ -159,5 +163,11 @@ facts! {
         /// Why, if it was said.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<Sealed<String>>
+    },
+    /// The account says something in a room with slow mode: stored together with the message, so that of two
+    /// messages at one instant the log takes one.
+    Spoke {
+        /// In which room, or thread.
+        room: RoomId
     },
 }

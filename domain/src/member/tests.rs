@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use uuid::Uuid;
 use veza_events::{
@@ -361,6 +363,59 @@ fn roles_are_given_from_above_and_only_with_what_one_has() {
     state(joined(&[strong]))
         .when(&case.context(), roles(&[]))
         .then([taken]);
+}
+
+#[test]
+fn a_membership_keeps_as_many_last_words_as_may_make_somebody_wait() {
+    let hour = |hour: u8| -> Timestamp { format!("2026-01-01T{hour:02}:00:00Z").parse().unwrap() };
+    let case = about(MEMBER, MEMBER);
+    let context = MemberContext {
+        now: hour(8),
+        ..case.context()
+    };
+    let room = |n: u128| RoomId::new(Uuid::from_u128(n));
+    let old = Membership {
+        last_words: [(room(1), hour(0)), (room(2), hour(7)), (room(3), hour(1))].into(),
+        ..joined(&[])
+    };
+    let spoke = |last_words: BTreeMap<RoomId, Timestamp>| Spoke {
+        space: SPACE,
+        account: MEMBER,
+        by: MEMBER,
+        membership: Membership {
+            last_words,
+            ..joined(&[])
+        },
+        room: room(3),
+    };
+    let speak = || MemberCommand::Speak { room: room(3) };
+    state(old)
+        .when(&context, speak())
+        .then([spoke([(room(2), hour(7)), (room(3), hour(8))].into())]);
+    state(out())
+        .when(&context, speak())
+        .then_rejected("member.not_found");
+    let many = (100..100 + MAX_LAST_WORDS as u128).map(|n| (room(n), hour(6)));
+    let many = Membership {
+        last_words: many.chain([(room(50), hour(5))]).collect(),
+        ..joined(&[])
+    };
+    let events = state(many).when(&context, speak()).0.unwrap();
+    let kept = &events[0].membership().last_words;
+    assert_eq!(
+        (kept.len(), kept.contains_key(&room(50))),
+        (MAX_LAST_WORDS, false)
+    );
+    let left = Membership {
+        last_words: [(room(2), hour(7))].into(),
+        ..joined(&[])
+    };
+    let events = state(left).when(&context, MemberCommand::Remove).0.unwrap();
+    assert_eq!(
+        events[0].membership().last_words.len(),
+        1,
+        "leaving does not shake it off"
+    );
 }
 
 #[test]

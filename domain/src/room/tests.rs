@@ -48,7 +48,6 @@ fn say(space: &SpaceState, actor: AccountId, membership: &Membership, body: &str
         membership,
         limits: LIMITS,
         now: at(0),
-        last_words: None,
         blocked: false,
     };
     given::<Room>([]).when(&context, post(body))
@@ -114,7 +113,6 @@ fn a_room_that_one_may_not_see_is_not_there() {
         membership: &joined(&[]),
         limits: LIMITS,
         now: at(0),
-        last_words: None,
         blocked: false,
     };
     given::<Room>([])
@@ -153,7 +151,6 @@ fn a_timeline_begins_without_being_asked_who() {
         membership: &Membership::default(),
         limits: LIMITS,
         now: at(0),
-        last_words: None,
         blocked: false,
     };
     given::<Room>([])
@@ -190,7 +187,11 @@ fn slow(seconds: u32) -> SpaceState {
 
 #[test]
 fn in_a_slow_room_one_waits_unless_one_manages_it() {
-    let say = |space: &SpaceState, membership: &Membership, actor, last_words| {
+    let say = |space: &SpaceState, last_words: Option<Timestamp>, actor| {
+        let membership = &Membership {
+            last_words: last_words.map(|at| (ROOM, at)).into_iter().collect(),
+            ..joined(&[])
+        };
         let context = RoomContext {
             room: ROOM,
             parent: None,
@@ -199,20 +200,19 @@ fn in_a_slow_room_one_waits_unless_one_manages_it() {
             membership,
             limits: LIMITS,
             now: at(1),
-            last_words,
             blocked: false,
         };
         given::<Room>([]).when(&context, post("hi"))
     };
     let (slow, fast) = (slow(90), slow(0));
-    say(&slow, &joined(&[]), MEMBER, None).then([posted(MEMBER, "hi")]);
-    let refused = say(&slow, &joined(&[]), MEMBER, Some(at(0))).0.unwrap_err();
+    say(&slow, None, MEMBER).then([posted(MEMBER, "hi")]);
+    let refused = say(&slow, Some(at(0)), MEMBER).0.unwrap_err();
     assert_eq!(
         (refused.code(), refused.retry_after_ms()),
         ("room.slow_mode", Some(30_000))
     );
-    say(&fast, &joined(&[]), MEMBER, Some(at(0))).then([posted(MEMBER, "hi")]);
-    say(&slow, &joined(&[]), OWNER, Some(at(0))).then([posted(OWNER, "hi")]);
+    say(&fast, Some(at(0)), MEMBER).then([posted(MEMBER, "hi")]);
+    say(&slow, Some(at(0)), OWNER).then([posted(OWNER, "hi")]);
     assert_eq!(
         slow_mode(&slow, ROOM, &joined(&[]), MEMBER),
         Some(Duration::from_secs(90))
@@ -238,7 +238,6 @@ fn a_time_out_silences_until_it_is_over_by_itself() {
             membership: &membership,
             limits: LIMITS,
             now: at(minute),
-            last_words: None,
             blocked: false,
         };
         given::<Room>([]).when(&context, post("hi"))
@@ -279,7 +278,6 @@ fn send(space: &SpaceState, membership: &Membership, body: &str, attachments: Ve
         membership,
         limits: LIMITS,
         now: at(0),
-        last_words: None,
         blocked: false,
     };
     let command = RoomCommand::Post {

@@ -78,7 +78,7 @@ proptest! {
     #[test]
     fn who_sees_no_room_may_do_nothing_there(roles in prop::collection::btree_set(any_role(), 0..4), muted: bool) {
         let state = fold::<Space>(&history(Preset::Private));
-        let membership = Membership { standing: Standing::Joined, roles, muted, timed_out_until: None };
+        let membership = Membership { standing: Standing::Joined, roles, muted, ..Membership::default() };
         let allowed = state.room_permissions(ROOM, &membership, MEMBER);
         prop_assert!(allowed.has(Permission::View) || allowed == Permissions::NONE);
         prop_assert!(state.permissions(&membership, MEMBER).includes(allowed));

@@ -19,7 +19,6 @@ mod cache;
 mod commands;
 mod feed;
 mod metrics;
-mod slow;
 mod sources;
 mod turns;
 mod worker;

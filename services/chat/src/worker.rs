@@ -20,7 +20,6 @@ use veza_platform::{
 use crate::{
     cache::{Cache, Reading},
     metrics::{self, CacheMetrics},
-    slow::LastWords,
     sources::{Members, People, Spaces},
     turns::Turns,
 };
@@ -37,7 +36,6 @@ pub(crate) struct Worker {
     pub(crate) people: Cache<People>,
     pub(crate) turns: Turns<Queue>,
     pub(crate) shards: Shards,
-    pub(crate) last_words: LastWords,
     pub(crate) uploads: Uploads,
     /// Where threads hang; a thread never moves.
     pub(crate) threads: moka::sync::Cache<RoomId, RoomId>,
@@ -99,7 +97,6 @@ impl Worker {
         let lookups = CacheMetrics::register(&rt.metrics);
         let log = ledger.log().clone();
         let people_log = log.clone();
-        let last_words = LastWords::new(log.clone(), config.cached_slow_rooms);
         let spaces = Spaces {
             log: log.clone(),
             shards,
@@ -133,7 +130,6 @@ impl Worker {
             members,
             people,
             turns: Turns::default(),
-            last_words,
             shards,
             threads: moka::sync::Cache::new(config.cached_threads),
             limits: RoomLimits {

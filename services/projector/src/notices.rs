@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use veza_events::account::AccountEvent;
+use veza_events::member::MemberEvent;
 use veza_events::{AccountId, Envelope, Event, Subject};
 use veza_platform::event_log::{AppendError, EventLog, Position, Record, StreamName};
 use veza_platform::kv::Kv;
@@ -219,6 +220,10 @@ fn notice(
     envelope: &Envelope,
     position: Position,
 ) -> Option<(AccountId, Notice)> {
+    // What somebody says is told by the room.
+    if matches!(event, Event::Member(MemberEvent::Spoke(_))) {
+        return None;
+    }
     let (account, data) = match (event, subject) {
         (Event::Account(event), Subject::Account(account)) => (*account, account_data(event)),
         (Event::Member(event), _) => {

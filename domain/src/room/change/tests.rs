@@ -66,7 +66,6 @@ fn change_seen(
         membership,
         limits: LIMITS,
         now: at(0),
-        last_words: None,
         blocked: false,
     };
     let ask = RoomCommand::Change {
@@ -305,7 +304,6 @@ fn heard_of(roles: &[RoleId], mentions: Mentions) -> Option<Mentions> {
         membership: &membership,
         limits: LIMITS,
         now: at(0),
-        last_words: None,
         blocked: false,
     };
     let outcome = given::<Room>([]).when(&context, mentioning(mentions)).0;
@@ -366,7 +364,6 @@ fn a_thread_is_as_open_as_the_room_it_hangs_on() {
         membership: &membership,
         limits: LIMITS,
         now: at(0),
-        last_words: None,
         blocked: false,
     };
     let post = || mentioning(Mentions::default());
@@ -406,7 +403,6 @@ fn who_may_post_may_open_a_thread() {
         membership: &membership,
         limits: LIMITS,
         now: at(0),
-        last_words: None,
         blocked: false,
     };
     let opened = veza_events::room::Opened {
@@ -432,7 +428,6 @@ fn who_is_blocked_adds_nothing_and_may_take_back() {
         membership: &membership,
         limits: LIMITS,
         now: at(0),
-        last_words: None,
         blocked: true,
     };
     let ask = |change| RoomCommand::Change {

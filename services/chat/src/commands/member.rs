@@ -126,7 +126,8 @@ async fn membership<C: Command + InSpace>(
     Ok(Changed { position })
 }
 
-fn about(view: &View, actor: AccountId, account: AccountId) -> MemberContext<'_> {
+/// What a decision about `account` looks at.
+pub(super) fn about(view: &View, actor: AccountId, account: AccountId) -> MemberContext<'_> {
     MemberContext {
         now: now(),
         space: view.structure(),

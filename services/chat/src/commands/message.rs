@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use veza_domain::{
     Decider,
+    member::{Member, MemberCommand},
     room::{Change, Offer, Original, Room, RoomCommand, RoomContext, RoomRejection, Seen, slow_mode},
 };
 use veza_events::{
-    AccountId, AttachmentId, Event, MessageId, RoomId, SpaceId, Timestamp,
+    AccountId, AttachmentId, Event, MessageId, RoomId, SpaceId,
     room::{MessagePosted, RoomEvent},
 };
 use veza_platform::{
@@ -16,10 +17,10 @@ use veza_platform::{
         chat::{ChangeMessage, MessageChange, Posted, SeenMessage},
     },
     event_log::{Expect, Position, StreamName},
-    ledger::read_problem,
+    ledger::{Write, read_problem},
 };
 
-use super::{direct, files, now};
+use super::{direct, files, member, now};
 use crate::{
     sources,
     worker::{Parties, Queue, View, Worker, writes},
@@ -149,10 +150,6 @@ impl<'a> Timeline<'a> {
             target: actor,
         };
         let _turn = worker.turns.take(Queue::Member(space, actor)).await;
-        let last_words = match said_with {
-            Some(_) => self.last_words(parties).await?,
-            None => None,
-        };
         let blocked = direct::is_blocked(worker, space, actor).await?;
         let decide = |view: &View, offers: Vec<Offer>| {
             let context = RoomContext {
@@ -163,18 +160,21 @@ impl<'a> Timeline<'a> {
                 membership: view.membership(),
                 limits: worker.limits,
                 now: now(),
-                last_words,
                 blocked,
             };
-            let expect = Expect::Fence {
-                subject: fence.clone(),
-                seq: view.actor.seq,
+            let facts = Room::decide(&(), &context, ask(offers))?;
+            let mut all = match said_with {
+                Some(_) => self.spoke(view)?,
+                None => Vec::new(),
             };
-            Ok(writes(
-                &timeline,
-                expect,
-                Room::decide(&(), &context, ask(offers))?,
-            ))
+            let expect = if all.is_empty() {
+                let (subject, seq) = (fence.clone(), view.actor.seq);
+                Expect::Fence { subject, seq }
+            } else {
+                Expect::Any
+            };
+            all.extend(writes(&timeline, expect, facts));
+            Ok(all)
         };
         let written = worker
             .ledger
@@ -187,6 +187,9 @@ impl<'a> Timeline<'a> {
                 })
             })
             .await?;
+        if written.positions.len() > 1 {
+            worker.members.doubt((space, actor));
+        }
         let position = written.last().cloned();
         Ok(Posted {
             message,
@@ -198,22 +201,18 @@ impl<'a> Timeline<'a> {
 }
 
 impl Timeline<'_> {
-    /// When the author said something last, if the room makes it wait.
-    async fn last_words(&self, parties: Parties) -> Result<Option<Timestamp>, Problem> {
-        let Self {
-            worker,
-            place: Place { space, room },
-            parent,
-            actor,
-        } = *self;
-        let view = worker.view(parties).await?;
-        match slow_mode(view.structure(), parent.unwrap_or(room), view.membership(), actor) {
-            None => Ok(None),
-            Some(wait) => {
-                let timeline = worker.room_subject(space, room);
-                worker.last_words.of(&timeline, room, actor, wait, now()).await
-            }
+    /// That the author speaks now, if the room makes it wait afterwards. It changes the membership that the
+    /// decision was made on, so of two messages at one instant the log takes one, whoever decided on them.
+    fn spoke(&self, view: &View) -> Result<Vec<Write>, Problem> {
+        let Place { space, room } = self.place;
+        let gate = self.parent.unwrap_or(room);
+        if slow_mode(view.structure(), gate, view.membership(), self.actor).is_none() {
+            return Ok(Vec::new());
         }
+        let context = member::about(view, self.actor, self.actor);
+        let spoke = Member::decide(&view.actor.state, &context, MemberCommand::Speak { room })?;
+        let subject = self.worker.member_subject(space, self.actor);
+        Ok(writes(&subject, Expect::Last(view.actor.seq), spoke))
     }
 }
 

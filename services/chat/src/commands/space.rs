@@ -116,7 +116,6 @@ pub(super) fn opened(
         membership: &nobody,
         limits: worker.limits,
         now: now(),
-        last_words: None,
         blocked: false,
     };
     let opened = Room::decide(&(), &context, RoomCommand::Open { space })?;

@@ -54,7 +54,6 @@ pub(super) async fn open(
             membership: view.membership(),
             limits: worker.limits,
             now: now(),
-            last_words: None,
             blocked,
         };
         let open = RoomCommand::OpenThread { thread, message };

@@ -81,6 +81,42 @@ async fn a_repeated_command_is_no_second_message_in_a_slow_room() {
     assert_eq!((first.position, true), (again.position, again.duplicate));
 }
 
+/// Each worker decides on what it knows, both let it pass, and the log takes one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_messages_at_one_instant_a_slow_room_takes_one() {
+    let site = Site::start().await;
+    let _workers = (site.worker().await, site.worker().await);
+    let (ada, cem) = (site.person().await, site.person().await);
+    let mut others = Vec::new();
+    for _ in 0..20 {
+        others.push(site.person().await);
+    }
+    let mut all = others.clone();
+    all.push(cem);
+    let home = site.home(Preset::Open, ada, &all).await;
+    slow_down(&site, ada, home, 3_600).await;
+    // Within a second both workers have heard of it.
+    let mut refused = 0;
+    while refused < 16 {
+        let said = cem.say(&site, home, "is it slow?").await;
+        refused = if said.is_err() { refused + 1 } else { 0 };
+    }
+    let before = site.messages().await.len();
+    let mut taken = 0;
+    for ben in &others {
+        let at_once = ["one", "two", "three", "four"].map(|text| ben.say(&site, home, text));
+        let outcomes = futures::future::join_all(at_once).await;
+        for outcome in outcomes {
+            match outcome {
+                Ok(_) => taken += 1,
+                Err(problem) => assert_eq!(problem.code, "room.slow_mode", "{problem}"),
+            }
+        }
+    }
+    assert_eq!(taken, others.len());
+    assert_eq!(site.messages().await.len(), before + others.len());
+}
+
 #[tokio::test]
 async fn a_time_out_holds_at_once_ends_by_itself_and_says_why_to_no_disk() {
     let site = Site::start().await;

@@ -8,7 +8,7 @@ use poem_openapi::{Object, OpenApi};
 use uuid::Uuid;
 use veza_events::{AccountId, Permission, RoomId, SpaceId};
 use veza_platform::contract::{Problem, ProblemKind};
-use veza_readmodel::{Hit, List, PageOf, SearchWords};
+use veza_readmodel::{Hit, List, SearchWords};
 
 use super::fresh::Fresh;
 use super::message_rows::{Message, shown};
@@ -60,7 +60,7 @@ impl Search {
     #[expect(clippy::too_many_arguments, reason = "one for each parameter of the address")]
     /// Find messages, newest first.
     ///
-    /// Looks in every room that you may read. `q` takes words in any form (English, French and ten more languages),
+    /// Looks in every room that you may read, also in conversations between a few. `q` takes words in any form (English, French and ten more languages),
     /// `"phrases"`, `-without`, and filters: `from:ada`, `in:general`, `has:link`, `before:2026-01-31`,
     /// `after:2026-01-31`, `on:2026-01-31` (days in UTC).
     #[oai(path = "/v1/search", method = "get", operation_id = "search_messages")]
@@ -135,24 +135,9 @@ impl Search {
         rooms.buffer_unordered(ASKING).try_concat().await
     }
 
+    /// Everything that the account is in, conversations between a few too.
     async fn spaces(&self, account: AccountId) -> Result<Vec<SpaceId>, Problem> {
-        let mut page = PageOf {
-            cursor: None,
-            limit: PageOf::MAX,
-        };
-        let mut spaces = Vec::new();
-        loop {
-            let part = self
-                .0
-                .read
-                .spaces_of(account, &page)
-                .await
-                .map_err(of_read_model)?;
-            spaces.extend(part.items.into_iter().map(|joined| joined.space.id));
-            page.cursor = part.next;
-            if page.cursor.is_none() {
-                return Ok(spaces);
-            }
-        }
+        let joined = self.0.read.joined_at(account).await.map_err(of_read_model)?;
+        Ok(joined.into_iter().map(|(space, _)| space).collect())
     }
 }

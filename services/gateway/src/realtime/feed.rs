@@ -128,7 +128,8 @@ fn member_change(record: &Record) -> MemberChange {
             MemberEvent::Muted(_)
             | MemberEvent::Unmuted(_)
             | MemberEvent::TimedOut(_)
-            | MemberEvent::TimeOutLifted(_),
+            | MemberEvent::TimeOutLifted(_)
+            | MemberEvent::Spoke(_),
         )) => MemberChange::Nothing,
         // A type that is not known here may mean anything.
         Some(_) | None => MemberChange::Access,

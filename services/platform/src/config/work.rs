@@ -84,8 +84,6 @@ pub struct ChatConfig {
     pub cached_members: u64,
     /// Accounts whose blocks are held in memory.
     pub cached_people: u64,
-    /// Rooms with slow mode whose last words are held in memory.
-    pub cached_slow_rooms: u64,
     /// Threads of which the worker remembers where they hang.
     pub cached_threads: u64,
     /// Commands one worker works on at once.
@@ -103,7 +101,6 @@ impl Default for ChatConfig {
             cached_spaces: 10_000,
             cached_members: 200_000,
             cached_people: 100_000,
-            cached_slow_rooms: 10_000,
             cached_threads: 100_000,
             max_concurrent_commands: 1_024,
         }

@@ -58,7 +58,10 @@ impl<'a> Audit<'a> {
     }
 
     pub(super) fn member(&mut self, moment: Moment, event: &'a MemberEvent) {
-        if matches!(event, MemberEvent::Joined(_) | MemberEvent::Left(_)) {
+        if matches!(
+            event,
+            MemberEvent::Joined(_) | MemberEvent::Left(_) | MemberEvent::Spoke(_)
+        ) {
             return;
         }
         let ((space, account), membership) = (event.of(), event.membership());

@@ -42,6 +42,12 @@ async fn two_people_find_the_same_conversation_and_nobody_else_does() {
     ada.post(&path, &words("hello")).await.unwrap();
     assert_eq!(bens.wait_for("event").await.unwrap()["data"]["body"], "hello");
 
+    eventually("a search without a room looks in it too", async || {
+        let found = ben.get("/v1/search?q=hello").await.unwrap();
+        (found["items"][0]["room"] == json!(room)).then_some(())
+    })
+    .await;
+    assert_eq!(eve.get("/v1/search?q=hello").await.unwrap()["items"], json!([]));
     assert_eq!(code(eve.get(&path).await).0, 404);
     assert_eq!(code(eve.post(&path, &words("hi")).await).0, 404);
     let listed = eventually("it is listed", async || {
