@@ -210,7 +210,7 @@ struct ProblemDocument {
     /// Names this request in logs and traces.
     trace_id: Option<String>,
     /// Field by field, when fields are at fault.
-    #[oai(skip_serializing_if_is_empty)]
+    #[oai(default, skip_serializing_if_is_empty)]
     errors: Vec<ProblemField>,
 }
 
