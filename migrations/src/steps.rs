@@ -44,7 +44,7 @@ macro_rules! history {
 
 history! {
     /// What the log cannot give back.
-    VezaMigrator: "veza_0001_keyring", "veza_0002_search"
+    VezaMigrator: "veza_0001_keyring", "veza_0002_search", "veza_0003_swept"
 }
 
 history! {

@@ -134,6 +134,7 @@ fn read_options(config: &Config) -> ReadOptions {
         },
         cache: (!config.redis.url.is_empty()).then(|| CacheOptions {
             url: config.redis.url.expose().to_owned(),
+            ca_file: config.redis.ca_file.clone(),
             connections: config.redis.connections,
             command_timeout: milliseconds(config.redis.command_timeout_ms),
             timeline_messages: config.projector.cached_timeline_events,

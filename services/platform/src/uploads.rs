@@ -41,14 +41,23 @@ struct Stored {
     attachment: Attachment,
 }
 
+/// What the names of all files in the object store begin with.
+pub const FILES: &str = "files/";
+
+/// The file that an object is, or is a thumbnail of.
+pub fn attachment_of(name: &str) -> Option<AttachmentId> {
+    let name = name.strip_prefix(FILES)?;
+    name.split_once('.').map_or(name, |(id, _)| id).parse().ok()
+}
+
 /// The name of a file in the object store.
 pub fn blob_name(attachment: AttachmentId) -> String {
-    format!("files/{attachment}")
+    format!("{FILES}{attachment}")
 }
 
 /// The name of its thumbnail of this number.
 pub fn thumbnail_name(attachment: AttachmentId, number: usize) -> String {
-    format!("files/{attachment}.{number}")
+    format!("{FILES}{attachment}.{number}")
 }
 
 /// Thumbnails that a file has at most.
@@ -219,4 +228,24 @@ fn used() -> Problem {
         "attachment.used",
         "the file is in another message already; upload it again",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_says_whose_it_is() {
+        let id = AttachmentId::new(uuid::Uuid::from_u128(7));
+        assert_eq!(attachment_of(&blob_name(id)), Some(id));
+        assert_eq!(attachment_of(&thumbnail_name(id, 1)), Some(id));
+        for foreign in [
+            "files/readme.txt",
+            "exports/00000000-0000-0000-0000-000000000007",
+            "files/",
+            "",
+        ] {
+            assert_eq!(attachment_of(foreign), None, "{foreign}");
+        }
+    }
 }

@@ -62,6 +62,7 @@ impl Parts {
 pub fn cache_options(config: &Config) -> CacheOptions {
     CacheOptions {
         url: config.redis.url.expose().to_owned(),
+        ca_file: config.redis.ca_file.clone(),
         connections: config.redis.connections,
         command_timeout: Duration::from_millis(config.redis.command_timeout_ms),
         timeline_messages: config.projector.cached_timeline_events,
@@ -86,7 +87,11 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
     if !rt.config.s3.endpoint.is_empty() {
         let (keys, life) = (parts.ledger.keys().clone(), &rt.lifecycle);
         let blobs = Blobs::open(&rt.config.s3, keys, &rt.metrics, life, "projector");
-        let janitor = Janitor::new(Arc::clone(&parts), blobs.context("opening the store of files")?);
+        let janitor = Janitor::new(
+            Arc::clone(&parts),
+            blobs.context("opening the store of files")?,
+            &rt.metrics,
+        );
         rt.lifecycle.spawn("janitor", janitor.run());
     }
     watch_health(&rt, all_well.clone());

@@ -7,6 +7,8 @@ mod applying;
 mod caches;
 #[path = "projector/faults.rs"]
 mod faults;
+#[path = "projector/files.rs"]
+mod files;
 #[path = "projector/messages.rs"]
 mod messages;
 #[path = "projector/rebuilding.rs"]

@@ -1,5 +1,6 @@
 //! How the read models and their caches are reached.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use veza_events::Shards;
@@ -33,6 +34,8 @@ pub struct PostgresOptions {
 pub struct CacheOptions {
     /// `redis://`, `rediss://`, `redis-sentinel://` or `redis-cluster://`.
     pub url: String,
+    /// Certificates of who signed the server's, where TLS is asked for; `None` trusts whom this machine trusts.
+    pub ca_file: Option<PathBuf>,
     /// Open connections.
     pub connections: u32,
     /// Longest wait for an answer before it counts as a miss.

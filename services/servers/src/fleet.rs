@@ -66,7 +66,15 @@ impl Fleet {
             if !options.s3 {
                 return Ok(None);
             }
-            S3::start(tools, S3Options { dir, port: None }).await.map(Some)
+            S3::start(
+                tools,
+                S3Options {
+                    dir,
+                    ..S3Options::default()
+                },
+            )
+            .await
+            .map(Some)
         };
         let ((nats, postgres, redis), s3) = tokio::try_join!(servers(tools, &options), with_s3)?;
         let gateway_port = port::free_port()?;
@@ -158,6 +166,7 @@ async fn servers(tools: &Tools, options: &FleetOptions) -> Result<(FleetNats, Po
         RedisOptions {
             dir: options.dir.join("redis"),
             port: None,
+            tls: None,
         },
     );
     tokio::try_join!(nats, postgres, redis)

@@ -22,6 +22,8 @@ pub struct RedisOptions {
     pub dir: PathBuf,
     /// `None` takes a free port, and keeps it over restarts.
     pub port: Option<u16>,
+    /// Certificate and key (PEM): TLS on a second port.
+    pub tls: Option<(PathBuf, PathBuf)>,
 }
 
 /// A Redis server.
@@ -30,8 +32,16 @@ pub struct Redis {
     tools: Tools,
     dir: PathBuf,
     port: u16,
+    tls: Option<Tls>,
     password: String,
     process: Process,
+}
+
+#[derive(Debug)]
+struct Tls {
+    port: u16,
+    certificate: PathBuf,
+    key: PathBuf,
 }
 
 impl Redis {
@@ -40,11 +50,21 @@ impl Redis {
         let dir = folder::create(&options.dir)?;
         let password = secret::load_or_create(&dir.join("password"))?;
         let port = port::claim(REDIS, options.port)?;
-        let process = launch(tools, &dir, port, &password).await?;
+        let tls = options.tls.map(|(certificate, key)| {
+            let port = port::claim(REDIS, None)?;
+            Ok::<_, ServerError>(Tls {
+                port,
+                certificate,
+                key,
+            })
+        });
+        let tls = tls.transpose()?;
+        let process = launch(tools, &dir, port, tls.as_ref(), &password).await?;
         Ok(Self {
             tools: tools.clone(),
             dir,
             port,
+            tls,
             password,
             process,
         })
@@ -53,6 +73,12 @@ impl Redis {
     /// `redis://:password@127.0.0.1:port`.
     pub fn url(&self) -> String {
         format!("redis://:{}@127.0.0.1:{}", self.password, self.port)
+    }
+
+    /// `rediss://:password@127.0.0.1:port`, where it was started with a certificate.
+    pub fn tls_url(&self) -> Option<String> {
+        let port = self.tls.as_ref()?.port;
+        Some(format!("rediss://:{}@127.0.0.1:{port}", self.password))
     }
 
     /// The port.
@@ -66,7 +92,14 @@ impl Redis {
             self.stop().await;
         }
         port::claim(REDIS, Some(self.port))?;
-        self.process = launch(&self.tools, &self.dir, self.port, &self.password).await?;
+        self.process = launch(
+            &self.tools,
+            &self.dir,
+            self.port,
+            self.tls.as_ref(),
+            &self.password,
+        )
+        .await?;
         Ok(())
     }
 }
@@ -77,12 +110,21 @@ async fn launch(
     tools: &Tools,
     dir: &std::path::Path,
     port: u16,
+    tls: Option<&Tls>,
     password: &str,
 ) -> Result<Process, ServerError> {
+    let secure = tls.map_or_else(String::new, |tls| {
+        format!(
+            "tls-port {}\ntls-cert-file \"{}\"\ntls-key-file \"{}\"\ntls-auth-clients no\n",
+            tls.port,
+            tls.certificate.display(),
+            tls.key.display()
+        )
+    });
     // A cache must not refuse writes when it is full, hence the eviction of whatever was used least lately.
     let config = format!(
         "bind 127.0.0.1\nport {port}\nrequirepass {password}\ndir \"{}\"\nsave \"\"\nappendonly no\n\
-         daemonize no\nmaxmemory 256mb\nmaxmemory-policy allkeys-lru\n",
+         daemonize no\nmaxmemory 256mb\nmaxmemory-policy allkeys-lru\n{secure}",
         dir.display()
     );
     secret::write_private(&dir.join("redis.conf"), &config)?;

@@ -1,5 +1,6 @@
 //! SeaweedFS as an S3 server: one process with master, volume, filer and S3 gateway in it.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub struct S3Options {
     pub dir: PathBuf,
     /// `None` takes a free port, and keeps it over restarts. The port 10,000 above is used as well.
     pub port: Option<u16>,
+    /// Certificate and key (PEM): TLS on a second port.
+    pub tls: Option<(PathBuf, PathBuf)>,
 }
 
 /// An S3 server. SeaweedFS waits for its own parts: it takes 2.5 s to start again, and 4 to 8 s the first
@@ -34,7 +37,15 @@ pub struct S3 {
     dir: PathBuf,
     ports: Ports,
     secret: String,
+    tls: Option<Tls>,
     process: Process,
+}
+
+#[derive(Debug)]
+struct Tls {
+    port: u16,
+    certificate: PathBuf,
+    key: PathBuf,
 }
 
 /// Each part also opens the port 10,000 above its own.
@@ -59,11 +70,20 @@ impl S3 {
         let dir = folder::create(&options.dir)?;
         folder::create(&dir.join("data"))?;
         let secret = secret::load_or_create(&dir.join("secret-key"))?;
+        let tls = options.tls.map(|(certificate, key)| {
+            let port = port::claim(S3_SERVER, None)?;
+            Ok::<_, ServerError>(Tls {
+                port,
+                certificate,
+                key,
+            })
+        });
+        let tls = tls.transpose()?;
         let mut tries = 0;
         loop {
             let ports = Ports::choose(&dir, options.port)?;
             tries += 1;
-            match launch(tools, &dir, ports, &secret).await {
+            match launch(tools, &dir, ports, tls.as_ref(), &secret).await {
                 // Eight ports are many to stay free between the look and the start: others will do.
                 Err(ServerError::PortBusy { .. }) if options.port.is_none() && tries < PORT_TRIES => {
                     Ports::forget(&dir);
@@ -75,6 +95,7 @@ impl S3 {
                         dir,
                         ports,
                         secret,
+                        tls,
                         process,
                     });
                 }
@@ -90,6 +111,12 @@ impl S3 {
     /// `http://127.0.0.1:port`.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.ports.s3)
+    }
+
+    /// `https://127.0.0.1:port`, where it was started with a certificate.
+    pub fn tls_url(&self) -> Option<String> {
+        let port = self.tls.as_ref()?.port;
+        Some(format!("https://127.0.0.1:{port}"))
     }
 
     /// The S3 port.
@@ -112,7 +139,14 @@ impl S3 {
         if self.is_running() {
             self.stop().await;
         }
-        self.process = launch(&self.tools, &self.dir, self.ports, &self.secret).await?;
+        self.process = launch(
+            &self.tools,
+            &self.dir,
+            self.ports,
+            self.tls.as_ref(),
+            &self.secret,
+        )
+        .await?;
         self.ready().await
     }
 }
@@ -169,7 +203,13 @@ impl Ports {
     }
 }
 
-async fn launch(tools: &Tools, dir: &Path, ports: Ports, secret: &str) -> Result<Process, ServerError> {
+async fn launch(
+    tools: &Tools,
+    dir: &Path,
+    ports: Ports,
+    tls: Option<&Tls>,
+    secret: &str,
+) -> Result<Process, ServerError> {
     for (_, port) in ports.parts() {
         port::claim(S3_SERVER, Some(port))?;
         port::claim(S3_SERVER, Some(port.saturating_add(10_000)))?;
@@ -203,10 +243,16 @@ async fn launch(tools: &Tools, dir: &Path, ports: Ports, secret: &str) -> Result
          -master.telemetry=false -master.raftHashicorp -master.electionTimeout=1s -master.volumeSizeLimitMB=1024 -volume.max=0 -volume.preStopSeconds=0 \
          -s3.localSocket=s3.sock -filer.localSocket=filer.sock"
     );
+    let mut args: Vec<OsString> = args.split_whitespace().map(Into::into).collect();
+    if let Some(tls) = tls {
+        args.push(format!("-s3.port.https={}", tls.port).into());
+        args.push(format!("-s3.cert.file={}", tls.certificate.display()).into());
+        args.push(format!("-s3.key.file={}", tls.key.display()).into());
+    }
     let launch = Launch {
         server: S3_SERVER,
         program: tools.weed()?.to_owned(),
-        args: args.split_whitespace().map(Into::into).collect(),
+        args,
         env: Vec::new(),
         folder: dir.to_owned(),
         log: dir.join("s3.log"),

@@ -2,9 +2,11 @@
 //!
 //! A dev-dependency only. Whatever cannot be had panics with the reason: a test could not go on anyway.
 
+mod certificates;
 mod folder;
 mod servers;
 
+pub use certificates::TestCertificates;
 pub use folder::TestFolder;
 pub use servers::{
     OnFolder, Servers, TestCluster, TestNats, TestPostgres, TestRedis, TestS3, fresh_database, servers,

@@ -18,7 +18,10 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Identity, ServerTlsConfig};
 use tonic::{Request, Response, Status};
+
+use crate::TestCertificates;
 
 /// A span as it arrived, ids in hex.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +43,7 @@ pub struct ReceivedSpan {
 /// A receiver on a free port of this machine. Stops when dropped.
 #[derive(Debug)]
 pub struct OtlpReceiver {
+    scheme: &'static str,
     address: SocketAddr,
     store: Arc<Store>,
     /// Holds the server; dropping aborts it.
@@ -58,6 +62,22 @@ impl OtlpReceiver {
     /// # Panics
     /// When loopback has no free port.
     pub async fn start() -> Self {
+        Self::serve(tonic::transport::Server::builder(), "http").await
+    }
+
+    /// Starts to listen with TLS.
+    ///
+    /// # Panics
+    /// When loopback has no free port, or the certificate cannot be used.
+    pub async fn start_tls(certificates: &TestCertificates) -> Self {
+        let read = |path| std::fs::read(path).expect("the certificate was written");
+        let identity = Identity::from_pem(read(certificates.certificate()), read(certificates.key()));
+        let secure = ServerTlsConfig::new().identity(identity);
+        let server = tonic::transport::Server::builder().tls_config(secure);
+        Self::serve(server.expect("the certificate can be used"), "https").await
+    }
+
+    async fn serve(server: tonic::transport::Server, scheme: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
             .expect("loopback has a free port");
@@ -65,12 +85,13 @@ impl OtlpReceiver {
         let store = Arc::new(Store::default());
         let service = TraceServiceServer::new(Receiver(Arc::clone(&store)));
         let incoming = TcpIncoming::from(listener);
-        let serve = tonic::transport::Server::builder().serve_with_incoming(service, incoming);
+        let serve = server.serve_with_incoming(service, incoming);
         let mut server = JoinSet::new();
         server.spawn(async move {
             let _ = serve.await;
         });
         Self {
+            scheme,
             address,
             store,
             _server: server,
@@ -79,7 +100,7 @@ impl OtlpReceiver {
 
     /// The value for `telemetry.otlp_endpoint`.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// All spans that have arrived.

@@ -1,6 +1,7 @@
 //! Real servers for tests, on free ports. None survives the test process.
 
 use std::ops::{Deref, DerefMut};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::OnceCell;
@@ -9,6 +10,7 @@ use veza_servers::{
     ServerError, Tools,
 };
 
+use crate::certificates::TestCertificates;
 use crate::folder::{TestFolder, kept};
 
 /// A server on a folder of its own, for tests that need a clean one or want to kill it. Both end with this value.
@@ -74,9 +76,20 @@ impl TestRedis {
     /// Starts one.
     pub async fn start() -> Self {
         let folder = TestFolder::new();
+        Self::start_in(folder, None).await
+    }
+
+    /// Starts one that speaks TLS, too.
+    pub async fn start_tls(certificates: &TestCertificates) -> Self {
+        let tls = (certificates.certificate(), certificates.key());
+        Self::start_in(TestFolder::new(), Some(tls)).await
+    }
+
+    async fn start_in(folder: TestFolder, tls: Option<(PathBuf, PathBuf)>) -> Self {
         let options = RedisOptions {
             dir: folder.path().into(),
             port: None,
+            tls,
         };
         Self {
             server: started(Redis::start(&Tools::find(), options).await),
@@ -89,9 +102,20 @@ impl TestS3 {
     /// Starts one.
     pub async fn start() -> Self {
         let folder = TestFolder::new();
+        Self::start_in(folder, None).await
+    }
+
+    /// Starts one that speaks TLS, too.
+    pub async fn start_tls(certificates: &TestCertificates) -> Self {
+        let tls = (certificates.certificate(), certificates.key());
+        Self::start_in(TestFolder::new(), Some(tls)).await
+    }
+
+    async fn start_in(folder: TestFolder, tls: Option<(PathBuf, PathBuf)>) -> Self {
         let options = S3Options {
             dir: folder.path().into(),
             port: None,
+            tls,
         };
         Self {
             server: started(S3::start(&Tools::find(), options).await),

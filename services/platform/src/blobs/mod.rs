@@ -9,6 +9,7 @@ mod reader;
 mod store;
 mod writer;
 
+use time::OffsetDateTime;
 use veza_events::AccountId;
 
 use crate::config::S3Config;
@@ -141,6 +142,14 @@ impl Blobs {
         Ok(BlobReader::new(self.store.clone(), name.to_owned(), cipher, size))
     }
 
+    /// Up to `most` objects, at most 1,000, whose names begin with `prefix` and come behind `after`.
+    ///
+    /// # Errors
+    /// [`BlobError::Unavailable`], [`BlobError::Refused`].
+    pub async fn list(&self, prefix: &str, after: Option<&str>, most: usize) -> Result<Objects, BlobError> {
+        self.store.list(prefix, after, most).await
+    }
+
     /// Removes a file; one that is not there is no error.
     ///
     /// # Errors
@@ -148,6 +157,24 @@ impl Blobs {
     pub async fn delete(&self, name: &str) -> Result<(), BlobError> {
         self.store.delete(name).await
     }
+}
+
+/// An object of the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Its name.
+    pub name: String,
+    /// When it was stored.
+    pub stored_at: OffsetDateTime,
+}
+
+/// Some objects, by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Objects {
+    /// Those that were asked for.
+    pub objects: Vec<Object>,
+    /// Whether there are more behind them.
+    pub more: bool,
 }
 
 /// Makes the bucket that the settings name, if it is not there.

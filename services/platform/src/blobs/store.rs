@@ -11,11 +11,13 @@ use s3::creds::Credentials;
 use s3::error::S3Error;
 use s3::serde_types::Part;
 use s3::{Bucket, Region};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::BlobError;
 use super::metrics::BlobMetrics;
+use super::{BlobError, Object, Objects};
 use crate::config::S3Config;
 use crate::telemetry::Metrics;
 
@@ -121,6 +123,33 @@ impl Store {
             Ok(_) | Err(BlobError::Absent) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Objects by name, behind `after`.
+    pub(super) async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        most: usize,
+    ) -> Result<Objects, BlobError> {
+        let list = || async {
+            let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
+            let page = self.0.bucket.list_page(prefix, None, None, after, Some(most));
+            page.await.map(|(page, _)| page)
+        };
+        let page = self.ask("list", list).await?;
+        let object = |found: s3::serde_types::Object| {
+            let stored_at = OffsetDateTime::parse(&found.last_modified, &Rfc3339)
+                .map_err(|error| BlobError::Refused(format!("a date that is none: {error}")))?;
+            Ok::<_, BlobError>(Object {
+                name: found.key,
+                stored_at,
+            })
+        };
+        Ok(Objects {
+            more: page.is_truncated,
+            objects: page.contents.into_iter().map(object).collect::<Result<_, _>>()?,
+        })
     }
 
     pub(super) async fn begin(&self, name: &str) -> Result<String, BlobError> {

@@ -37,6 +37,13 @@ pub struct FilesConfig {
     /// How long a file waits for its message, in seconds, before it is removed. More than a day, for so long a
     /// command can be repeated.
     pub unposted_ttl_s: u64,
+    /// How long the bytes of a deleted message's files are kept, in seconds; nobody can see them meanwhile.
+    pub deleted_grace_s: u64,
+    /// Age at which a stored file that nothing knows of is removed, in seconds.
+    pub orphan_age_s: u64,
+    /// Pause between two looks for such files, in seconds; each is at 1,000 objects.
+    #[schemars(range(min = 1))]
+    pub orphan_look_s: u64,
 }
 
 impl Default for FilesConfig {
@@ -54,6 +61,9 @@ impl Default for FilesConfig {
             max_uploads_in_flight: 16,
             max_looks: 2,
             unposted_ttl_s: 90_000,
+            deleted_grace_s: 3_600,
+            orphan_age_s: 172_800,
+            orphan_look_s: 600,
         }
     }
 }

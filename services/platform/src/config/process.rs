@@ -1,5 +1,7 @@
 //! Settings of the process itself: what it tells about itself, and how it ends.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +25,10 @@ pub struct TelemetryConfig {
     pub log_format: LogFormat,
     /// What is logged: a level, or levels per module (`info,veza_chat=debug`).
     pub log_filter: String,
-    /// OTLP/gRPC address that takes traces, such as `http://otel:4317`; none sends no traces.
+    /// OTLP/gRPC address that takes traces, such as `http://otel:4317`, or `https://` for TLS; none sends no traces.
     pub otlp_endpoint: Option<String>,
+    /// Certificates (PEM) of who signed the receiver's; without, those that this machine trusts.
+    pub otlp_ca_file: Option<PathBuf>,
     /// Longest wait for the receiver of traces, in milliseconds.
     pub otlp_timeout_ms: u64,
     /// Share of traces that are sent, 0 to 1; whoever begins a trace decides for all of it.
@@ -40,6 +44,7 @@ impl Default for TelemetryConfig {
             log_format: LogFormat::Auto,
             log_filter: "info".into(),
             otlp_endpoint: None,
+            otlp_ca_file: None,
             otlp_timeout_ms: 5_000,
             sample_ratio: 1.0,
             ops_listen: "127.0.0.1:9464".into(),

@@ -81,8 +81,10 @@ impl Default for PostgresConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RedisConfig {
-    /// Address: `redis://`, `rediss://`, `redis-sentinel://` or `redis-cluster://`.
+    /// Address: `redis://`, `redis-sentinel://` or `redis-cluster://`; with `rediss` in place of `redis` over TLS.
     pub url: ServiceUrl,
+    /// Certificates (PEM) of who signed the server's, for `rediss`; without, those that this machine trusts.
+    pub ca_file: Option<PathBuf>,
     /// Connections of one process.
     #[schemars(range(min = 1, max = 64))]
     pub connections: u32,
@@ -94,6 +96,7 @@ impl Default for RedisConfig {
     fn default() -> Self {
         Self {
             url: ServiceUrl::new("redis://127.0.0.1:6379"),
+            ca_file: None,
             connections: 4,
             command_timeout_ms: 250,
         }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tonic::transport::{Certificate, ClientTlsConfig};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -31,6 +32,9 @@ pub enum TelemetryError {
     /// `telemetry.otlp_endpoint` is not usable.
     #[error("`telemetry.otlp_endpoint` cannot be used: {0}")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// `telemetry.otlp_ca_file` is not readable.
+    #[error("`telemetry.otlp_ca_file` cannot be read: {0}")]
+    Certificates(#[source] std::io::Error),
     /// Somebody else has set up logging in this process.
     #[error("telemetry was already set up in this process")]
     AlreadySet(#[from] tracing_subscriber::util::TryInitError),
@@ -118,19 +122,19 @@ where
 
 /// With an endpoint, a sampled share of traces is sent in batches from a thread of its own, with a bounded
 /// queue. Without one, spans get their ids and nothing more.
-fn tracer_provider(
-    config: &TelemetryConfig,
-    service: &str,
-) -> Result<SdkTracerProvider, opentelemetry_otlp::ExporterBuildError> {
+fn tracer_provider(config: &TelemetryConfig, service: &str) -> Result<SdkTracerProvider, TelemetryError> {
     let builder = SdkTracerProvider::builder();
     let Some(endpoint) = &config.otlp_endpoint else {
         return Ok(builder.with_sampler(Sampler::AlwaysOff).build());
     };
-    let exporter = SpanExporter::builder()
+    let mut exporter = SpanExporter::builder()
         .with_tonic()
         .with_endpoint(endpoint)
-        .with_timeout(Duration::from_millis(config.otlp_timeout_ms))
-        .build()?;
+        .with_timeout(Duration::from_millis(config.otlp_timeout_ms));
+    if endpoint.starts_with("https://") {
+        exporter = exporter.with_tls_config(tls(config)?);
+    }
+    let exporter = exporter.build()?;
     let resource = Resource::builder_empty()
         .with_service_name(service.to_owned())
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
@@ -145,6 +149,15 @@ fn tracer_provider(
         .with_sampler(Sampler::ParentBased(Box::new(share)))
         .with_resource(resource)
         .build())
+}
+
+/// Whom the receiver must be certified by.
+fn tls(config: &TelemetryConfig) -> Result<ClientTlsConfig, TelemetryError> {
+    let Some(path) = &config.otlp_ca_file else {
+        return Ok(ClientTlsConfig::new().with_native_roots());
+    };
+    let pem = std::fs::read(path).map_err(TelemetryError::Certificates)?;
+    Ok(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))
 }
 
 /// Panics become log lines like the rest, instead of text among JSON.

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use fred::interfaces::{ClientLike, KeysInterface};
+use veza_platform::config::{Config, ServiceUrl};
 use veza_projector::workload::Community;
+use veza_readmodel::cache::CacheWriter;
 use veza_readmodel::{Range, ReadModel};
+use veza_testkit::{TestCertificates, TestRedis};
 
 use crate::site::{Site, eventually};
 
@@ -191,4 +194,32 @@ async fn a_dead_projector_lets_its_cache_lapse() {
     })
     .await;
     cache.quit().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_is_reached_over_tls_when_the_named_authority_certifies_it() {
+    let certificates = TestCertificates::new();
+    let mut site = Site::new().await;
+    site.redis = TestRedis::start_tls(&certificates).await;
+    let mut config = site.config();
+    config.redis.url = ServiceUrl::new(site.redis.tls_url().unwrap());
+    config.redis.ca_file = Some(certificates.ca());
+    let _projector = site.projector_with(config.clone()).await;
+    let community = site.community().await;
+    site.say(&community, &["sealed"]).await;
+    site.caught_up().await;
+    // This looks through the door without TLS.
+    site.cache_in_force().await;
+
+    assert!(takes(&config).await);
+    let strangers = TestCertificates::new();
+    config.redis.ca_file = Some(strangers.ca());
+    assert!(!takes(&config).await, "certified by somebody else");
+}
+
+/// Whether the cache takes something by these settings.
+async fn takes(config: &Config) -> bool {
+    let writer = CacheWriter::connect(&veza_projector::cache_options(config)).unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    writer.begin("ELSEWHERE", "g", 1).await.is_ok()
 }

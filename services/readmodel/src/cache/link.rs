@@ -5,6 +5,7 @@ use std::time::Duration;
 use fred::prelude::{Builder, Config, Error, Pool, ReconnectPolicy, TcpConfig};
 use fred::types::config::{Options, UnresponsiveConfig};
 
+use super::tls;
 use crate::CacheOptions;
 
 /// Longest attempt at one connection.
@@ -17,7 +18,11 @@ const RECONNECT_MS: (u32, u32) = (50, 2_000);
 /// Begins to connect, and goes on trying for ever.
 pub(super) fn connect(options: &CacheOptions, connections: u32) -> Result<Pool, Error> {
     use fred::interfaces::ClientLike;
-    let mut config = Config::from_url(&options.url)?;
+    let (url, secure) = tls::split(&options.url);
+    let mut config = Config::from_url(&url)?;
+    if secure {
+        config.tls = Some(tls::connector(options.ca_file.as_deref())?.into());
+    }
     config.fail_fast = false;
     let mut builder = Builder::from_config(config);
     builder

@@ -19,6 +19,7 @@
 
 mod link;
 mod reader;
+mod tls;
 mod writer;
 
 pub(crate) use reader::{CacheReader, CachedTimeline, Place};

@@ -106,6 +106,7 @@ async fn redis_comes_back_on_its_port() {
     let options = RedisOptions {
         dir: folder.path("redis"),
         port: None,
+        tls: None,
     };
     let mut redis = Redis::start(&Tools::find(), options).await.unwrap();
     eprintln!("redis started in {:?}", start.elapsed());
@@ -123,6 +124,7 @@ async fn s3_keeps_objects_over_a_stop_a_kill_and_other_ports() {
     let options = S3Options {
         dir: folder.path("s3"),
         port: None,
+        tls: None,
     };
     let start = Instant::now();
     let mut s3 = S3::start(&tools, options.clone()).await.unwrap();

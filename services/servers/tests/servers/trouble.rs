@@ -38,6 +38,7 @@ async fn a_server_that_is_killed_from_outside_is_noticed() {
         RedisOptions {
             dir: folder.path("redis"),
             port: None,
+            tls: None,
         },
     )
     .await

@@ -92,6 +92,7 @@ impl Stack {
             let options = RedisOptions {
                 dir: data.join("redis"),
                 port: None,
+                tls: None,
             };
             own(
                 config.redis.url == defaults.redis.url,
@@ -103,6 +104,7 @@ impl Stack {
             let options = S3Options {
                 dir: data.join("s3"),
                 port: None,
+                tls: None,
             };
             // It takes up to eight seconds, and nothing stores objects in the first of them.
             own(

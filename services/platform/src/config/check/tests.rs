@@ -100,3 +100,18 @@ fn everything_inside_is_not_opened_at_once() {
         [(Error, "outgoing.ports")]
     );
 }
+
+#[test]
+fn an_authority_that_is_never_asked_is_doubtful() {
+    let unused = found(|c| c.redis.ca_file = Some("ca.pem".into()));
+    assert_eq!(unused, [(Severity::Warning, "redis.ca_file")]);
+    let unused = found(|c| c.telemetry.otlp_ca_file = Some("ca.pem".into()));
+    assert_eq!(unused, [(Severity::Warning, "telemetry.otlp_ca_file")]);
+    let used = found(|c| {
+        c.redis.ca_file = Some("ca.pem".into());
+        c.redis.url = ServiceUrl::new("rediss://cache:6380");
+        c.telemetry.otlp_ca_file = Some("ca.pem".into());
+        c.telemetry.otlp_endpoint = Some("https://otel:4317".into());
+    });
+    assert_eq!(used, []);
+}

@@ -1,11 +1,13 @@
 //! What single values cannot show: settings that contradict each other or the profile.
 
+mod servers;
+
 use std::net::IpAddr;
 
 use http::Uri;
 use tracing_subscriber::EnvFilter;
 
-use super::{Config, Profile, REDACTED};
+use super::{Config, Profile};
 use crate::tokens::LONGEST_TOKEN_LIFE;
 
 /// How bad a [`Finding`] is.
@@ -38,21 +40,6 @@ impl std::fmt::Display for Finding {
     }
 }
 
-/// Passwords that stand in examples, and so in the lists of those who try them.
-const PLACEHOLDERS: [&str; 10] = [
-    "admin",
-    "changeme",
-    "change-me",
-    "example",
-    "minioadmin",
-    "password",
-    "postgres",
-    "secret",
-    "test",
-    "veza",
-];
-/// Least memory of a password hash in production (OWASP Password Storage Cheat Sheet, argon2id).
-const LEAST_HASH_MEMORY_KIB: u32 = 19_456;
 /// Age at which entries leave the bucket of sessions, seconds (`nats/streams.json`).
 const LONGEST_SESSION_S: u64 = 2_592_000;
 /// What a message costs in a frame besides its text: ids, kind, escapes.
@@ -95,95 +82,6 @@ impl Findings {
                 message: message.to_owned(),
             });
         }
-    }
-
-    fn servers(&mut self, config: &Config) {
-        let servers = config.nats.servers();
-        let nats = |url: &String| scheme_is(url, &["nats", "tls", "ws", "wss"]);
-        self.error(
-            servers.is_empty() || !servers.iter().all(nats),
-            "nats.url",
-            "must be addresses like nats://host:4222",
-        );
-        self.warn(
-            config.nats.replicas.is_multiple_of(2),
-            "nats.replicas",
-            "is even: the log survives no more failures than with one copy less",
-        );
-        let postgres = config.postgres.url.expose();
-        self.error(
-            !scheme_is(postgres, &["postgres", "postgresql"]),
-            "postgres.url",
-            "must be an address like postgres://user:password@host:5432/database",
-        );
-        let redis = config.redis.url.expose();
-        let schemes = [
-            "redis",
-            "rediss",
-            "redis-sentinel",
-            "rediss-sentinel",
-            "redis-cluster",
-            "rediss-cluster",
-        ];
-        self.error(
-            !scheme_is(redis, &schemes),
-            "redis.url",
-            "must be an address like redis://host:6379",
-        );
-        self.error(
-            !config.s3.endpoint.is_empty() && !scheme_is(&config.s3.endpoint, &["http", "https"]),
-            "s3.endpoint",
-            "must be an address like https://host, or empty for an installation without files",
-        );
-        let exposed =
-            |url: &str| !url.starts_with("tls://") && !url.starts_with("wss://") && !is_loopback(url);
-        self.warn(
-            self.production && servers.iter().any(|url| exposed(url)),
-            "nats.url",
-            "leaves this machine without TLS: use tls:// unless the network is private",
-        );
-    }
-
-    fn secrets(&mut self, config: &Config) {
-        let given = [
-            ("nats.password", Some(config.nats.password.expose())),
-            ("nats.url", config.nats.url.password()),
-            ("postgres.url", config.postgres.url.password()),
-            ("redis.url", config.redis.url.password()),
-            ("s3.access_key", Some(config.s3.access_key.expose())),
-            ("s3.secret_key", Some(config.s3.secret_key.expose())),
-        ];
-        for (key, secret) in given {
-            let Some(secret) = secret else { continue };
-            let shown = secret == REDACTED || secret == "***";
-            self.error(
-                shown,
-                key,
-                "was copied from shown settings, where the secret is left out",
-            );
-            let placeholder = PLACEHOLDERS.contains(&secret.to_lowercase().as_str());
-            self.error(
-                self.production && placeholder,
-                key,
-                "is a placeholder: make a password of your own",
-            );
-        }
-        self.error(
-            self.production && config.keys.kek_file.is_none(),
-            "keys.kek_file",
-            "must name the file with the key that seals personal data (`veza setup` makes one)",
-        );
-        self.error(
-            !config.nats.password.is_empty() && config.nats.user.is_empty(),
-            "nats.user",
-            "is missing beside nats.password",
-        );
-        let hashes = &config.accounts;
-        self.error(
-            self.production && hashes.argon2_memory_kib < LEAST_HASH_MEMORY_KIB,
-            "accounts.argon2_memory_kib",
-            "is too little to keep stolen hashes safe: at least 19456",
-        );
     }
 
     fn door(&mut self, config: &Config) {
@@ -286,6 +184,12 @@ impl Findings {
             "lifecycle.drain_timeout_ms",
             "is shorter than gateway.command_timeout_ms: a stop can cut off an answer",
         );
+        let files = &config.files;
+        self.error(
+            files.orphan_age_s.saturating_mul(1_000) < files.upload_timeout_ms.saturating_mul(2),
+            "files.orphan_age_s",
+            "must be at least twice files.upload_timeout_ms: a file that just came would be taken for a lost one",
+        );
         self.error(
             config.projector.retry_delay_ms > config.projector.max_retry_delay_ms,
             "projector.retry_delay_ms",
@@ -323,9 +227,18 @@ impl Findings {
             telemetry
                 .otlp_endpoint
                 .as_ref()
-                .is_some_and(|url| !scheme_is(url, &["http"])),
+                .is_some_and(|url| !scheme_is(url, &["http", "https"])),
             "telemetry.otlp_endpoint",
-            "must be an address like http://collector:4317 (a collector beside this process adds TLS)",
+            "must be an address like http://collector:4317, or https:// for TLS",
+        );
+        let plain = telemetry
+            .otlp_endpoint
+            .as_ref()
+            .is_none_or(|url| url.starts_with("http://"));
+        self.warn(
+            telemetry.otlp_ca_file.is_some() && plain,
+            "telemetry.otlp_ca_file",
+            "is not used: telemetry.otlp_endpoint does not ask for TLS (https://)",
         );
         self.error(
             !is_listen(&telemetry.ops_listen),
