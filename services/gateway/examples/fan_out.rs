@@ -10,6 +10,14 @@
 #[path = "../tests/realtime/client.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests")]
 mod client;
+#[path = "../tests/realtime/contract.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    clippy::unwrap_used,
+    reason = "shared with the tests"
+)]
+mod contract;
 #[path = "../tests/realtime/stage.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests")]
 mod stage;

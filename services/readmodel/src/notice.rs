@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use veza_events::{AccountId, RoleId, RoomId, SessionId, SpaceId, Timestamp, member::Standing};
 
@@ -22,7 +23,7 @@ pub struct AccountNotice {
 }
 
 /// Ids of what an [`AccountNotice`] is about; absent fields do not apply.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NoticeData {
     /// The session that began or ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,7 +58,7 @@ pub struct NoticeData {
 }
 
 /// Of which messages an account is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NotificationLevel {
     /// Of all.

@@ -90,6 +90,14 @@ pub(crate) fn app(
             "/openapi.json",
             get(pages::document("application/json", &api::document(), None)),
         )
+        .at(
+            "/asyncapi.json",
+            get(pages::document(
+                "application/json",
+                &crate::realtime::document(),
+                None,
+            )),
+        )
         .at("/sign-in", get(pages::sign_in()))
         .at("/.well-known/jwks.json", get(keys::endpoint(Arc::clone(gateway))))
         .at("/v1/realtime", get(realtime))

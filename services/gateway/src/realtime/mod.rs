@@ -9,6 +9,7 @@
 
 mod access;
 mod account;
+mod asyncapi;
 mod commands;
 mod feed;
 mod frames;
@@ -43,6 +44,7 @@ use veza_platform::runtime::Runtime;
 
 pub use crate::changes::About;
 pub use crate::rooms::Place;
+pub use asyncapi::document;
 pub use services::{Identity, Services};
 pub use upgrade::Upgrade;
 

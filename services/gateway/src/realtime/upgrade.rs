@@ -12,7 +12,7 @@ use super::Realtime;
 use crate::http::{Failure, Origins};
 
 /// The one subprotocol there is.
-const SUBPROTOCOL: &str = "veza.v1.json";
+pub(super) const SUBPROTOCOL: &str = "veza.v1.json";
 /// Length of a `Sec-WebSocket-Key`: 16 bytes in base64.
 const KEY_LENGTH: usize = 24;
 

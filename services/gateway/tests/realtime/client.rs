@@ -13,12 +13,15 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use veza_events::{AccountId, RoomId};
 use veza_platform::ambient;
 
+use crate::contract::Kinds;
 use crate::stage::SOON;
 use crate::world::World;
 
 pub(crate) struct Client {
     pub(crate) socket: WebSocketStream<TcpStream>,
     pub(crate) account: Option<AccountId>,
+    /// Documented frames that were sent and heard.
+    pub(crate) kinds: Kinds,
     next_id: u64,
 }
 
@@ -48,6 +51,7 @@ impl Client {
         Ok(Self {
             socket,
             account: None,
+            kinds: Kinds::default(),
             next_id: 1,
         })
     }
@@ -95,6 +99,7 @@ impl Client {
     }
 
     pub(crate) async fn send(&mut self, frame: Value) {
+        self.kinds.sent(&frame);
         self.text(&frame.to_string()).await;
     }
 
@@ -111,6 +116,7 @@ impl Client {
             match message.expect("an open socket").unwrap() {
                 Message::Text(text) => {
                     let frame: Value = serde_json::from_str(&text).unwrap();
+                    self.kinds.heard(&frame);
                     if frame["t"] == "ping" {
                         self.send(json!({"t": "pong"})).await;
                     } else {
@@ -128,6 +134,16 @@ impl Client {
         let frame = self.next().await;
         assert_eq!(frame["t"], kind, "{frame}");
         frame
+    }
+
+    /// The next frame of this kind; others are passed over.
+    pub(crate) async fn until(&mut self, kind: &str) -> Value {
+        loop {
+            let frame = self.next().await;
+            if frame["t"] == kind {
+                return frame;
+            }
+        }
     }
 
     /// The code of the error that must come next.

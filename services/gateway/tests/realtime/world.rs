@@ -8,7 +8,10 @@ use async_nats::HeaderMap;
 use futures::future::BoxFuture;
 use uuid::Uuid;
 use veza_events::member::{Left, Membership, Standing};
-use veza_events::room::{MessageDeleted, MessageEdited, MessagePosted, Opened, ReactionAdded, RoomEvent};
+use veza_events::room::{
+    MessageDeleted, MessageEdited, MessagePinned, MessagePosted, MessageUnpinned, Opened, ReactionAdded,
+    ReactionRemoved, RoomEvent,
+};
 use veza_events::space::RoleDefined;
 use veza_events::{
     AccountId, CommandId, Envelope, Event, MessageId, Permissions, RoomId, Sealed, SessionId, SpaceId,
@@ -252,7 +255,34 @@ impl World {
                 parent,
             }
             .into(),
-            other => panic!("not in this world: {other:?}"),
+            MessageChange::Unreact { emoji } => ReactionRemoved {
+                space,
+                room,
+                message,
+                posted,
+                account: author,
+                emoji,
+                parent,
+            }
+            .into(),
+            MessageChange::Pin => MessagePinned {
+                space,
+                room,
+                message,
+                posted,
+                by: author,
+                parent,
+            }
+            .into(),
+            MessageChange::Unpin => MessageUnpinned {
+                space,
+                room,
+                message,
+                posted,
+                by: author,
+                parent,
+            }
+            .into(),
         }
     }
 

@@ -112,6 +112,7 @@ async fn up_serves_says_where_and_leaves_nothing_behind() {
     for path in [
         "/docs",
         "/openapi.json",
+        "/asyncapi.json",
         "/sign-in",
         "/.well-known/jwks.json",
         "/healthz",

@@ -1,18 +1,10 @@
 //! Frames that ask for something to be done, as commands.
 
-use veza_events::{MessageId, RoomId, room::Mentions};
+use veza_events::room::Mentions;
 use veza_platform::contract::chat::MessageChange;
 
 use super::Incoming;
-use crate::changes::About;
 use crate::realtime::commands::Command;
-
-fn about(room: RoomId, message: MessageId, seq: Option<u64>) -> About {
-    About {
-        message,
-        seen_at: seq.map(|seq| (room, seq)),
-    }
-}
 
 impl Incoming {
     /// The frame as a command, with its id; `None` for frames that are none.
@@ -46,70 +38,23 @@ impl Incoming {
 
     /// The same of a frame about a message.
     fn into_change(self) -> Result<(u64, Command), Self> {
-        let (id, command, about, change) = match self {
-            Self::Edit {
-                id,
-                room,
-                command_id,
-                message,
-                seq,
-                body,
-            } => {
+        let (target, change) = match self {
+            Self::Edit(frame) => {
+                let (target, (body,)) = frame.split();
                 let mentions = Mentions::default();
-                (
-                    id,
-                    command_id,
-                    about(room, message, seq),
-                    MessageChange::Edit { body, mentions },
-                )
+                (target, MessageChange::Edit { body, mentions })
             }
-            Self::Delete {
-                id,
-                room,
-                command_id,
-                message,
-                seq,
-            } => (id, command_id, about(room, message, seq), MessageChange::Delete),
-            Self::React {
-                id,
-                room,
-                command_id,
-                message,
-                seq,
-                emoji,
-            } => (
-                id,
-                command_id,
-                about(room, message, seq),
-                MessageChange::React { emoji },
-            ),
-            Self::Unreact {
-                id,
-                room,
-                command_id,
-                message,
-                seq,
-                emoji,
-            } => (
-                id,
-                command_id,
-                about(room, message, seq),
-                MessageChange::Unreact { emoji },
-            ),
-            Self::Pin {
-                id,
-                room,
-                command_id,
-                message,
-                seq,
-            } => (id, command_id, about(room, message, seq), MessageChange::Pin),
-            Self::Unpin {
-                id,
-                room,
-                command_id,
-                message,
-                seq,
-            } => (id, command_id, about(room, message, seq), MessageChange::Unpin),
+            Self::Delete(frame) => (frame.split().0, MessageChange::Delete),
+            Self::React(frame) => {
+                let (target, (emoji,)) = frame.split();
+                (target, MessageChange::React { emoji })
+            }
+            Self::Unreact(frame) => {
+                let (target, (emoji,)) = frame.split();
+                (target, MessageChange::Unreact { emoji })
+            }
+            Self::Pin(frame) => (frame.split().0, MessageChange::Pin),
+            Self::Unpin(frame) => (frame.split().0, MessageChange::Unpin),
             other @ (Self::Watch { .. }
             | Self::Unwatch { .. }
             | Self::Send { .. }
@@ -123,14 +68,6 @@ impl Incoming {
                 return Err(other);
             }
         };
-        Ok((
-            id,
-            Command::Change {
-                id,
-                command,
-                about,
-                change,
-            },
-        ))
+        Ok(target.command(change))
     }
 }

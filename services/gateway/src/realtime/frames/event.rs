@@ -1,5 +1,6 @@
 //! Events of rooms as clients see them.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use veza_events::{
@@ -10,28 +11,35 @@ use veza_events::{
 use veza_readmodel::rows::Message;
 
 use super::Frame;
+use super::wire::Tag;
 
 /// One event of a room, as clients see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "t", rename = "event")]
+#[schemars(rename = "EventFrame", transform = Tag("event"))]
 pub(crate) struct EventFrame<'a> {
     room: RoomId,
+    /// Its place in the room.
     seq: u64,
-    /// Absent inside a `fill` from the read model, whose range the gateway vouches for.
+    /// The place of the room's event before it. Absent inside a `fill` from the read model, whose range the gateway vouches for.
     #[serde(skip_serializing_if = "Option::is_none")]
     prev: Option<u64>,
+    /// Wire name of what happened.
     #[serde(rename = "type")]
     kind: &'a str,
+    /// Who did it.
     by: Option<AccountId>,
     at: Timestamp,
+    /// The command that did it, so that clients know their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     command_id: Option<CommandId>,
     data: EventData<'a>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
 enum EventData<'a> {
+    /// `room.message_posted.v1`.
     Message {
         message: MessageId,
         /// Absent when the author's key is gone for good, or the message was taken back.
@@ -42,26 +50,35 @@ enum EventData<'a> {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         attachments: Vec<FileData<'a>>,
     },
+    /// `room.message_edited.v1`.
     Edit {
         message: MessageId,
+        /// Where the message stands.
         posted: u64,
         body: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         mentions: Option<&'a Mentions>,
     },
+    /// `room.reaction_added.v1`, `room.reaction_removed.v1`.
     Reaction {
         message: MessageId,
+        /// Where the message stands.
         posted: u64,
         emoji: &'a str,
     },
     /// A message was taken back, pinned or unpinned.
-    About { message: MessageId, posted: u64 },
+    About {
+        message: MessageId,
+        /// Where the message stands.
+        posted: u64,
+    },
     /// Nothing that clients need, or a type that this version does not know.
+    #[schemars(extend("maxProperties" = 0))]
     Nothing {},
 }
 
 /// A file of a message.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct FileData<'a> {
     id: AttachmentId,
     kind: AttachmentKind,

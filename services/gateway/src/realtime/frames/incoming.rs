@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, de::Error as _};
 use serde_json::Value;
 use veza_events::{AccountId, AttachmentId, CommandId, MessageId, RoomId};
 use veza_platform::contract::{Problem, ProblemKind};
 
+use super::about::{Edit, Only, Reaction};
+
 /// A frame from a client.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(tag = "t", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Incoming {
     /// The first frame: who is it, and what it saw last.
@@ -84,108 +87,31 @@ pub(crate) enum Incoming {
         state: Option<Mood>,
     },
     /// Give a message of one's own another text.
-    Edit {
-        /// Chosen by the client; comes back in the answer.
-        id: u64,
-        /// Where.
-        room: RoomId,
-        /// The same for every try.
-        command_id: CommandId,
-        /// Which message.
-        message: MessageId,
-        /// Where it stands, if the client knows: makes do while it cannot be looked up.
-        #[serde(default)]
-        seq: Option<u64>,
-        /// The whole new text.
-        body: String,
-    },
+    Edit(Edit),
     /// Take a message back.
-    Delete {
-        /// Chosen by the client; comes back in the answer.
-        id: u64,
-        /// Where.
-        room: RoomId,
-        /// The same for every try.
-        command_id: CommandId,
-        /// Which message.
-        message: MessageId,
-        /// Where it stands, if the client knows.
-        #[serde(default)]
-        seq: Option<u64>,
-    },
+    Delete(Only),
     /// React to a message.
-    React {
-        /// Chosen by the client; comes back in the answer.
-        id: u64,
-        /// Where.
-        room: RoomId,
-        /// The same for every try.
-        command_id: CommandId,
-        /// Which message.
-        message: MessageId,
-        /// Where it stands, if the client knows.
-        #[serde(default)]
-        seq: Option<u64>,
-        /// One emoji, or the `:name:` of a custom one.
-        emoji: String,
-    },
+    React(Reaction),
     /// Take one's own reaction back.
-    Unreact {
-        /// Chosen by the client; comes back in the answer.
-        id: u64,
-        /// Where.
-        room: RoomId,
-        /// The same for every try.
-        command_id: CommandId,
-        /// Which message.
-        message: MessageId,
-        /// Where it stands, if the client knows.
-        #[serde(default)]
-        seq: Option<u64>,
-        /// Which reaction.
-        emoji: String,
-    },
+    Unreact(Reaction),
     /// Put a message where everybody finds it.
-    Pin {
-        /// Chosen by the client; comes back in the answer.
-        id: u64,
-        /// Where.
-        room: RoomId,
-        /// The same for every try.
-        command_id: CommandId,
-        /// Which message.
-        message: MessageId,
-        /// Where it stands, if the client knows.
-        #[serde(default)]
-        seq: Option<u64>,
-    },
-    /// The opposite.
-    Unpin {
-        /// Chosen by the client; comes back in the answer.
-        id: u64,
-        /// Where.
-        room: RoomId,
-        /// The same for every try.
-        command_id: CommandId,
-        /// Which message.
-        message: MessageId,
-        /// Where it stands, if the client knows.
-        #[serde(default)]
-        seq: Option<u64>,
-    },
+    Pin(Only),
+    /// Take it from there.
+    Unpin(Only),
     /// Are you there?
     Ping {},
     /// I am here.
     Pong {},
 }
 
-const KINDS: [&str; 16] = [
+/// Every `t` that a client may send.
+pub(crate) const KINDS: [&str; 16] = [
     "hello", "watch", "unwatch", "resume", "send", "edit", "delete", "react", "unreact", "pin", "unpin",
     "read", "typing", "presence", "ping", "pong",
 ];
 
 /// How a device wants to be seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Mood {
     /// In use.
@@ -198,7 +124,7 @@ pub(crate) enum Mood {
 }
 
 /// How much of a room a client wants to hear.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Level {
     /// Every event.
@@ -207,8 +133,8 @@ pub(crate) enum Level {
     Badge,
 }
 
-/// The last sequences that a client saw.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+/// The last sequences that a client saw, by room; under `account`, that of what concerns the account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "BTreeMap<String, u64>")]
 pub(crate) struct ResumeFrom {
     /// Of each room.
@@ -384,6 +310,38 @@ mod tests {
     }
 
     #[test]
+    fn frames_about_a_message_say_which_and_no_more_than_they_may() {
+        let frames = [
+            (
+                format!(
+                    r#"{{"t":"edit","id":6,"room":"{ROOM}","command_id":"{ROOM}","message":"{ROOM}","seq":7,"body":"x"}}"#
+                ),
+                Incoming::Edit(Edit {
+                    id: 6,
+                    room: room(),
+                    command_id: ROOM.parse().unwrap(),
+                    message: ROOM.parse().unwrap(),
+                    seq: Some(7),
+                    body: "x".into(),
+                }),
+            ),
+            (
+                format!(r#"{{"t":"unpin","id":7,"room":"{ROOM}","command_id":"{ROOM}","message":"{ROOM}"}}"#),
+                Incoming::Unpin(Only {
+                    id: 7,
+                    room: room(),
+                    command_id: ROOM.parse().unwrap(),
+                    message: ROOM.parse().unwrap(),
+                    seq: None,
+                }),
+            ),
+        ];
+        for (text, frame) in frames {
+            assert_eq!(Incoming::read(&text).unwrap(), frame, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_frame_is_refused_with_a_code() {
         let deep = "[".repeat(10_000);
         for (text, code) in [
@@ -420,6 +378,8 @@ mod tests {
             (r#"{"t":"send","id":1.5}"#, "frame.invalid"),
             (r#"{"t":"read","id":1,"room":"x","seq":1}"#, "frame.invalid"),
             (r#"{"t":"typing"}"#, "frame.invalid"),
+            (r#"{"t":"pin","id":1}"#, "frame.invalid"),
+            (r#"{"t":"pin","id":1,"body":"x"}"#, "frame.unknown_field"),
             (r#"{"t":"presence","id":1,"state":"busy"}"#, "frame.invalid"),
             (r#"{"t":"presence","id":1,"watch":[5]}"#, "frame.invalid"),
         ] {

@@ -2,13 +2,16 @@
 //!
 //! Frames to clients are built once, with their WebSocket header, and the same bytes go to every socket.
 
+mod about;
 mod command;
 mod event;
 mod incoming;
 mod outgoing;
 mod wire;
 
-pub(super) use event::{EventHead, deletion, event_frame, message_json, redacted};
+pub(super) use event::{EventFrame, EventHead, deletion, event_frame, message_json, redacted};
+#[cfg(test)]
+pub(super) use incoming::KINDS;
 pub(super) use incoming::{BadFrame, Incoming, Level, Mood, ResumeFrom};
-pub(super) use outgoing::{FillBuilder, Outgoing, PresenceState, ResetReason};
+pub(super) use outgoing::{FillBuilder, FillFrame, Outgoing, PresenceState, ResetReason};
 pub(super) use wire::{CloseCode, Frame, join};

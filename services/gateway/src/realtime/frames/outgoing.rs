@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use bytes::{BufMut, BytesMut};
+use schemars::JsonSchema;
 use serde::Serialize;
 use veza_events::{AccountId, CommandId, MessageId, RoomId, SessionId, Timestamp};
 use veza_platform::contract::Problem;
 use veza_readmodel::notice::NoticeData;
 
-use super::Frame;
+use super::wire::Tag;
+use super::{EventFrame, Frame};
 
 /// A frame to one client. Events have a way of their own, since many clients share them.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "t", rename_all = "snake_case")]
 pub(crate) enum Outgoing<'a> {
     /// The socket is open for commands.
@@ -29,8 +31,9 @@ pub(crate) enum Outgoing<'a> {
         /// Where the account's own chain is.
         account_head: u64,
     },
-    /// A `watch` or `unwatch` is done.
+    /// What a frame asked for is done.
     Ok {
+        /// Of the frame that it answers.
         id: u64,
         /// Last event of each room that is watched now.
         heads: BTreeMap<RoomId, u64>,
@@ -49,6 +52,7 @@ pub(crate) enum Outgoing<'a> {
     },
     /// A message is stored.
     Ack {
+        /// Of the frame that it answers.
         id: u64,
         command_id: CommandId,
         message: MessageId,
@@ -97,7 +101,7 @@ pub(crate) enum Outgoing<'a> {
 }
 
 /// How others see an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum PresenceState {
     /// A device of it is in use.
@@ -109,7 +113,7 @@ pub(crate) enum PresenceState {
 }
 
 /// Why a client must begin anew with a room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ResetReason {
     /// More was missed than is filled in.
@@ -136,6 +140,21 @@ impl Outgoing<'_> {
         };
         frame.frame()
     }
+}
+
+/// What was missed of a room.
+#[derive(JsonSchema)]
+#[schemars(transform = Tag("fill"))]
+#[expect(dead_code, reason = "says what the builder writes")]
+pub(crate) struct FillFrame<'a> {
+    room: RoomId,
+    /// Everything behind this sequence is in it.
+    from: u64,
+    /// Up to and including this one.
+    to: u64,
+    /// The room goes on live from `to`; otherwise another `fill` follows.
+    done: bool,
+    events: Vec<EventFrame<'a>>,
 }
 
 /// Builds a `fill` out of events that are JSON already.

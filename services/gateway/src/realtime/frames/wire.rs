@@ -1,6 +1,9 @@
 //! The bytes around a payload: RFC 6455 framing of whole, unmasked server frames.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use schemars::Schema;
+use schemars::transform::Transform;
+use serde_json::{Value, json};
 
 const TEXT: u8 = 0x81;
 /// The longest header of a server's frame: two bytes and a 64-bit length.
@@ -39,6 +42,24 @@ impl Frame {
     /// Bytes on the wire.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
+    }
+}
+
+/// Puts the `t` of a frame that is a struct into its schema; `schemars` does so for enums only.
+pub(super) struct Tag(pub(super) &'static str);
+
+impl Transform for Tag {
+    fn transform(&mut self, schema: &mut Schema) {
+        let mut put = |part: &str, value: Value| {
+            let empty = if value.is_object() { json!({}) } else { json!([]) };
+            match (schema.ensure_object().entry(part).or_insert(empty), value) {
+                (Value::Object(fields), Value::Object(more)) => fields.extend(more),
+                (Value::Array(values), Value::Array(more)) => values.extend(more),
+                (other, value) => *other = value,
+            }
+        };
+        put("properties", json!({"t": {"type": "string", "const": self.0}}));
+        put("required", json!(["t"]));
     }
 }
 

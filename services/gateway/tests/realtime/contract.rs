@@ -1,0 +1,183 @@
+//! What is served at `/asyncapi.json`, held against the frames of every socket of these tests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use jsonschema::{Draft, Validator};
+use serde_json::{Value, json};
+use veza_events::RoomId;
+use veza_platform::ambient;
+use veza_platform::notices::Notices;
+
+use crate::client::Client;
+use crate::stage::Stage;
+
+static DOCUMENT: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(&veza_gateway::realtime::document()).unwrap());
+
+/// By the names of the document: `client.hello`, `server.ready`.
+static FRAMES: LazyLock<BTreeMap<String, Validator>> = LazyLock::new(|| {
+    let mut components = DOCUMENT["components"].clone();
+    close(&mut components);
+    let messages = components["messages"].as_object().unwrap();
+    let validators = messages.iter().map(|(name, message)| {
+        let mut schema = message["payload"].clone();
+        schema["components"] = components.clone();
+        let options = jsonschema::options()
+            .with_draft(Draft::Draft7)
+            .should_validate_formats(true);
+        (name.clone(), options.build(&schema).unwrap())
+    });
+    validators.collect()
+});
+
+/// Clients take what they do not know for granted; a test does not: what a schema does not name is an error.
+fn close(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            if fields.contains_key("properties") {
+                fields.entry("additionalProperties").or_insert(json!(false));
+            }
+            fields.values_mut().for_each(close);
+        }
+        Value::Array(values) => values.iter_mut().for_each(close),
+        _ => {}
+    }
+}
+
+/// The name of a frame in the document, if it is as the document says.
+fn documented(by: &str, frame: &Value) -> Result<String, String> {
+    let name = format!("{by}.{}", frame["t"].as_str().unwrap_or_default());
+    let validator = FRAMES.get(&name).ok_or_else(|| format!("{name} is nowhere"))?;
+    validator
+        .validate(frame)
+        .map_err(|error| format!("{error} at {}", error.instance_path()))?;
+    Ok(name)
+}
+
+/// Kinds of frames that a client has sent and heard.
+#[derive(Debug, Default)]
+pub(crate) struct Kinds(BTreeSet<String>);
+
+impl Kinds {
+    /// Notes a frame of a client, if it is a documented one: tests send others, too.
+    pub(crate) fn sent(&mut self, frame: &Value) {
+        self.0.extend(documented("client", frame));
+    }
+
+    /// Notes a frame of the server, which must be a documented one.
+    pub(crate) fn heard(&mut self, frame: &Value) {
+        let name = documented("server", frame);
+        self.0
+            .insert(name.unwrap_or_else(|error| panic!("{error}: {frame}")));
+    }
+}
+
+async fn answered(client: &mut Client, frame: Value, answer: &str) -> Value {
+    client.send(frame).await;
+    client.until(answer).await
+}
+
+/// Everything that can be done about a message.
+async fn change(client: &mut Client, room: RoomId) {
+    client.say(room, "hello").await;
+    let posted = client.until("ack").await;
+    for (kind, more) in [
+        ("edit", json!({"body": "x"})),
+        ("react", json!({"emoji": "👍"})),
+        ("unreact", json!({"emoji": "👍"})),
+        ("pin", json!({})),
+        ("unpin", json!({})),
+        ("delete", json!({})),
+    ] {
+        let mut frame = json!({
+            "t": kind, "id": client.id(), "room": room, "command_id": ambient::new_uuid(),
+            "message": posted["message"], "seq": posted["seq"],
+        });
+        let frame_fields = frame.as_object_mut().unwrap();
+        frame_fields.extend(more.as_object().unwrap().clone());
+        answered(client, frame, "ack").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_documented_frame_is_seen_as_it_is_documented() {
+    let stage = Stage::with(|limits| {
+        limits.heartbeat_ms = 200;
+        limits.lag_queue_bytes = 2_000;
+    })
+    .await;
+    let (room, opened) = stage.world.room().await;
+    let (mut ann, mut bob) = (stage.watcher(room).await, stage.watcher(room).await);
+    change(&mut ann, room).await;
+    for kind in 0..7 {
+        let event = bob.until("event").await;
+        assert_eq!(event["room"], room.to_string(), "{kind}");
+    }
+    let id = ann.id();
+    answered(
+        &mut ann,
+        json!({"t": "read", "id": id, "room": room, "seq": opened}),
+        "ok",
+    )
+    .await;
+    bob.send(json!({"t": "typing", "room": room})).await;
+    ann.until("typing").await;
+    let presence = json!({"t": "presence", "id": 9, "watch": [bob.account], "state": "away"});
+    answered(&mut ann, presence, "presence").await;
+    ann.send(json!({"t": "resume", "rooms": {room.to_string(): opened}}))
+        .await;
+    ann.until("fill").await;
+    let beyond = json!({"t": "resume", "id": 10, "rooms": {room.to_string(): opened + 1_000}});
+    assert_eq!(answered(&mut ann, beyond, "reset").await["why"], "epoch");
+    answered(&mut ann, json!({"t": "send", "id": 1}), "error").await;
+    answered(&mut ann, json!({"t": "ping"}), "pong").await;
+    let account = ann.account.unwrap();
+    let data = json!({"room": room, "level": "mentions", "mute_until": "2026-01-02T03:04:05Z"});
+    let notice = json!({"type": "account.notifications", "at": "2026-01-02T03:04:05Z", "data": data});
+    Notices::open(&stage.world.log)
+        .tell(account, None, &notice)
+        .await
+        .unwrap();
+    let told = ann.until("account").await;
+    assert!(
+        told["type"] == "account.read" || told["type"] == "account.notifications",
+        "{told}"
+    );
+    // More than may wait for anybody.
+    stage.world.say(room, account, &"x".repeat(3_000)).await;
+    bob.until("lag").await;
+    let unwatch = json!({"t": "unwatch", "id": 11, "rooms": [room]});
+    answered(&mut bob, unwatch, "ok").await;
+    // Silent for longer than a heartbeat, it is asked, and answers.
+    while !bob.kinds.0.contains("client.pong") {
+        assert!(
+            tokio::time::timeout(std::time::Duration::from_millis(300), bob.next())
+                .await
+                .is_err()
+        );
+    }
+    let mut seen = ann.kinds.0.clone();
+    seen.extend(bob.kinds.0.clone());
+    let all: BTreeSet<_> = FRAMES.keys().cloned().collect();
+    assert_eq!(seen, all);
+    stage.stop().await.unwrap();
+}
+
+#[test]
+fn a_frame_that_is_not_documented_is_noticed() {
+    for (by, frame) in [
+        ("server", json!({"t": "dance"})),
+        ("server", json!({"t": "pong", "more": 1})),
+        ("server", json!({"t": "ack", "id": 1})),
+        ("server", json!({"t": "lag", "heads": {"x": "y"}})),
+        ("client", json!({"t": "pin", "id": 1})),
+        ("client", json!({"t": "hello", "ticket": "x", "admin": true})),
+    ] {
+        assert!(documented(by, &frame).is_err(), "{frame}");
+    }
+    assert_eq!(
+        documented("server", &json!({"t": "pong"})).as_deref(),
+        Ok("server.pong")
+    );
+}
