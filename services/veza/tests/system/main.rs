@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed test panics")]
 
 mod api_schema;
+mod authority;
 mod chaos;
 mod conversation;
 mod directs;
