@@ -4,6 +4,7 @@
 //! permissions but the one that is asked for, one who holds that one alone, and the owner.
 
 mod http_rows;
+mod socket_rows;
 mod world;
 
 use std::{collections::BTreeSet, fmt::Write as _};
@@ -167,7 +168,7 @@ async fn every_operation_is_for_those_that_its_row_says() {
     let (mut faults, mut calls) = (String::new(), 0);
     for row in ROWS {
         for case in cases(row) {
-            let (status, answer) = world.call(row, case.by, case.made_by, case.private).await;
+            let (status, answer) = world.call(row, &case).await;
             calls += 1;
             if let Some(fault) = fault(&case, status, &answer) {
                 let _ = writeln!(faults, "{}: {fault}", row.operation);
@@ -175,4 +176,36 @@ async fn every_operation_is_for_those_that_its_row_says() {
         }
     }
     assert!(faults.is_empty(), "of {calls} calls:\n{faults}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_frame_is_for_those_that_its_row_says() {
+    let mut world = World::new().await;
+    let (mut faults, mut calls) = (String::new(), 0);
+    for row in socket_rows::ROWS {
+        for case in cases(row) {
+            // Without an account there is no socket.
+            if case.by == Actor::Nobody {
+                continue;
+            }
+            let answer = world.frame(row, &case).await;
+            calls += 1;
+            let done = match answer["t"].as_str().unwrap() {
+                "ok" => answer["refused"]
+                    .as_object()
+                    .is_none_or(serde_json::Map::is_empty),
+                "ack" | "fill" => true,
+                "reset" => answer["why"] != "access",
+                "error" => false,
+                other => panic!("{other}: {answer}"),
+            };
+            let understood = !answer["code"]
+                .as_str()
+                .is_some_and(|code| code.starts_with("frame."));
+            if done != case.may || !understood {
+                let _ = writeln!(faults, "{}: {case:?}: {answer}", row.operation);
+            }
+        }
+    }
+    assert!(faults.is_empty(), "of {calls} frames:\n{faults}");
 }

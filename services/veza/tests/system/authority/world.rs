@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
 use uuid::Uuid;
-use veza_client::{Person, new_id};
+use veza_client::{Person, Socket, new_id};
 
-use super::Row;
-use crate::platform::{PASSWORD, Platform, eventually};
+use super::{Case, Row};
+use crate::platform::{PASSWORD, PATIENCE, Platform, eventually};
 
 /// Who calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -87,21 +88,50 @@ impl World {
     }
 
     /// Makes what the row's path and body name, and calls it.
-    pub(crate) async fn call(&mut self, row: &Row, by: Actor, made_by: Actor, private: bool) -> (u16, Value) {
+    pub(crate) async fn call(&mut self, row: &Row, case: &Case) -> (u16, Value) {
         let (method, path) = row.operation.split_once(' ').unwrap();
-        let (mut url, mut body) = (format!("{path}{}", row.query), row.body.to_owned());
-        let caller = self.person(by).await;
-        let mut made = BTreeMap::new();
-        // A message is in a room, which is made once for both.
-        while let Some(name) = named(&url).or_else(|| named(&body)) {
-            let value = self.make(&name, made_by, private, &mut made).await;
-            let name = format!("{{{name}}}");
-            url = url.replace(&name, &value);
-            body = body.replace(&name, &value);
-        }
+        let caller = self.person(case.by).await;
+        let [url, body] = self
+            .filled(case, [&format!("{path}{}", row.query), row.body])
+            .await;
         let token = caller.map(|person| person.access_token());
         self.send(method.parse().unwrap(), &url, token.as_deref(), &body)
             .await
+    }
+
+    /// Sends the row's frame on a socket of the caller's, and gives the answer to it.
+    pub(crate) async fn frame(&mut self, row: &Row, case: &Case) -> Value {
+        let caller = self.person(case.by).await.unwrap();
+        let [_, frame] = self.filled(case, [row.operation, row.body]).await;
+        let resume: Value = match row.operation {
+            "hello {room}" => serde_json::from_str(&frame).unwrap(),
+            _ => json!({}),
+        };
+        let mut socket = Socket::connect(&caller, &resume).await.unwrap();
+        if resume == json!({}) {
+            socket.send_raw(Message::text(&frame)).await.unwrap();
+        }
+        loop {
+            let next = tokio::time::timeout(PATIENCE, socket.next()).await;
+            let answer = next
+                .unwrap_or_else(|_| panic!("{case:?}: no answer to {frame}"))
+                .unwrap();
+            if answer["id"] == 7 || matches!(answer["t"].as_str(), Some("fill" | "reset")) {
+                return answer;
+            }
+        }
+    }
+
+    /// Texts with made things instead of names in braces.
+    async fn filled<const N: usize>(&mut self, case: &Case, texts: [&str; N]) -> [String; N] {
+        let mut texts = texts.map(str::to_owned);
+        // What the texts share, and what a message shares with its room, is made once.
+        let mut made = BTreeMap::new();
+        while let Some(name) = texts.iter().find_map(|text| named(text)) {
+            let value = self.make(&name, case, &mut made).await;
+            texts = texts.map(|text| text.replace(&format!("{{{name}}}"), &value));
+        }
+        texts
     }
 
     async fn person(&mut self, actor: Actor) -> Option<Person> {
@@ -150,13 +180,7 @@ impl World {
     }
 
     /// What a name in braces stands for.
-    async fn make(
-        &mut self,
-        name: &str,
-        made_by: Actor,
-        private: bool,
-        made: &mut BTreeMap<String, String>,
-    ) -> String {
+    async fn make(&mut self, name: &str, case: &Case, made: &mut BTreeMap<String, String>) -> String {
         if let Some(value) = made.get(name) {
             return value.clone();
         }
@@ -165,7 +189,7 @@ impl World {
             "space" => space.to_string(),
             "room" => {
                 self.count += 1;
-                let what = json!({ "name": format!("room-{}", self.count), "private": private });
+                let what = json!({ "name": format!("room-{}", self.count), "private": case.private });
                 self.post_as(Actor::Owner, &format!("/v1/spaces/{space}/rooms"), &what)
                     .await["id"]
                     .clone()
@@ -173,19 +197,21 @@ impl World {
                     .unwrap()
                     .to_owned()
             }
-            "message" | "posted" => {
-                let room = Box::pin(self.make("room", made_by, private, made)).await;
+            "message" => {
+                let room = Box::pin(self.make("room", case, made)).await;
                 let path = format!("/v1/rooms/{room}/messages");
-                text(&self.post_as(made_by, &path, &json!({ "body": "hello" })).await["id"])
+                let posted = self
+                    .post_as(case.made_by, &path, &json!({ "body": "hello" }))
+                    .await;
+                made.insert("seq".into(), posted["seq"].to_string());
+                text(&posted["id"])
             }
-            "id" | "upload" => {
-                let room = Box::pin(self.make("room", made_by, private, made)).await;
+            "id" => {
+                let room = Box::pin(self.make("room", case, made)).await;
                 let file = self.upload(&room).await;
-                if name == "id" {
-                    let what = json!({ "body": "", "attachments": [file] });
-                    self.post_as(Actor::Owner, &format!("/v1/rooms/{room}/messages"), &what)
-                        .await;
-                }
+                let what = json!({ "body": "", "attachments": [file] });
+                self.post_as(Actor::Owner, &format!("/v1/rooms/{room}/messages"), &what)
+                    .await;
                 file
             }
             "category" => {
@@ -205,7 +231,7 @@ impl World {
             }
             "invite" => text(
                 &self
-                    .post_as(made_by, &format!("/v1/spaces/{space}/invites"), &json!({}))
+                    .post_as(case.made_by, &format!("/v1/spaces/{space}/invites"), &json!({}))
                     .await["id"],
             ),
             "code" => self.owner.invite(space).await.unwrap(),
@@ -217,13 +243,13 @@ impl World {
             "direct" => {
                 let others = [self.newcomer().await.account, self.newcomer().await.account];
                 let space = self
-                    .post_as(made_by, "/v1/directs", &json!({ "accounts": others }))
+                    .post_as(case.made_by, "/v1/directs", &json!({ "accounts": others }))
                     .await;
                 text(&space["id"])
             }
             "session_id" => {
                 let of = self
-                    .person(made_by)
+                    .person(case.made_by)
                     .await
                     .unwrap()
                     .get("/v1/accounts/me")
@@ -235,6 +261,7 @@ impl World {
                     .await;
                 text(&session["session"])
             }
+            "command" => new_id().to_string(),
             "emoji" => "%F0%9F%91%8D".to_owned(),
             other => panic!("nothing is known of {{{other}}}"),
         };
