@@ -429,6 +429,7 @@ fn is_in(state: &Membership) -> Result<(), MemberRejection> {
 fn inside(state: &Membership) -> Membership {
     Membership {
         standing: Standing::Joined,
+        joined: Some(0),
         ..state.clone()
     }
 }
@@ -440,6 +441,7 @@ fn outside(state: &Membership, standing: Standing) -> Membership {
         roles: BTreeSet::new(),
         muted: state.muted,
         timed_out_until: state.timed_out_until,
+        joined: None,
         last_words: state.last_words.clone(),
     }
 }

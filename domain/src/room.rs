@@ -98,6 +98,8 @@ pub enum RoomCommand {
         thread: RoomId,
         /// Which message.
         message: MessageId,
+        /// Where it stands in the log.
+        posted: u64,
     },
     /// Do something about a message of the room.
     Change {
@@ -186,7 +188,11 @@ impl Decider for Room {
                 ])
             }
             RoomCommand::OpenThread { .. } if context.parent.is_some() => Err(RoomRejection::ThreadInThread),
-            RoomCommand::OpenThread { thread, message } => Ok(vec![
+            RoomCommand::OpenThread { posted, .. } if posted <= context.hidden_up_to() => {
+                may_see(context)?;
+                Err(RoomRejection::MessageNotFound)
+            }
+            RoomCommand::OpenThread { thread, message, .. } => Ok(vec![
                 Opened {
                     space: may_post(context)?,
                     room: thread,
@@ -226,6 +232,11 @@ impl RoomContext<'_> {
     fn allowed(&self) -> Permissions {
         self.space
             .room_permissions(self.gate(), self.membership, self.actor)
+    }
+
+    /// Up to where the one who asks sees nothing of it.
+    fn hidden_up_to(&self) -> u64 {
+        self.space.hidden_up_to(self.gate(), self.membership, self.actor)
     }
 
     fn is_archived(&self) -> bool {

@@ -5,14 +5,15 @@ use veza_events::{
     AccountId, CategoryId, InviteId, Permission, Permissions, RoleId, RoomId, SpaceId, Timestamp,
     member::Membership,
     space::{
-        Changed, Created, InviteCreated, InviteRevoked, InviteUsed, RoleDefined, RoleRemoved, RoomArchived,
-        RoomChanged, RoomCreated, RoomKind, SpaceEvent, Whom,
+        Changed, Created, History, InviteCreated, InviteRevoked, RoleDefined, RoleRemoved, RoomArchived,
+        RoomChanged, RoomCreated, RoomHistory, RoomKind, SpaceEvent, Whom,
     },
 };
 
 use crate::{Decider, names};
 
 mod direct;
+mod invites;
 mod order;
 mod overrides;
 mod part;
@@ -79,6 +80,8 @@ pub enum SpaceCommand {
     Change {
         /// As typed.
         name: Option<String>,
+        /// How much of its rooms those see who come later.
+        history: Option<History>,
     },
     /// Make a role, or make it anew.
     DefineRole {
@@ -125,6 +128,8 @@ pub enum SpaceCommand {
         topic: Option<String>,
         /// Seconds that one waits between two messages; 0 for none.
         slow_mode_s: Option<u32>,
+        /// How much of it those see who come later.
+        history: Option<RoomHistory>,
         /// Take nothing new from now on, for ever.
         archive: bool,
     },
@@ -183,7 +188,7 @@ impl Decider for Space {
                 preset,
                 room,
             } => create(state, context, space, &name, preset, room),
-            SpaceCommand::Change { name } => change(state, name.as_deref()),
+            SpaceCommand::Change { name, history } => change(state, name.as_deref(), history),
             SpaceCommand::DefineRole {
                 role,
                 name,
@@ -224,6 +229,7 @@ impl Decider for Space {
                 name,
                 topic,
                 slow_mode_s,
+                history,
                 archive,
             } => {
                 let change = RoomChanged {
@@ -231,6 +237,7 @@ impl Decider for Space {
                     name,
                     topic,
                     slow_mode_s,
+                    history,
                 };
                 change_room(state, change, archive)
             }
@@ -248,13 +255,13 @@ impl Decider for Space {
                     max_uses,
                     expires_at,
                 };
-                create_invite(state, context.now, new)
+                invites::create(state, context.now, new)
             }
             SpaceCommand::RevokeInvite { invite } if !state.invites.contains_key(&invite) => {
                 Err(SpaceRejection::InviteNotFound)
             }
             SpaceCommand::RevokeInvite { invite } => Ok(vec![InviteRevoked { invite }.into()]),
-            SpaceCommand::UseInvite { digest } => use_invite(state, context, &digest),
+            SpaceCommand::UseInvite { digest } => invites::use_one(state, context, &digest),
         }
     }
 
@@ -321,11 +328,13 @@ fn create(
     Ok(vec![created.into(), first.into()])
 }
 
-fn change(state: &SpaceState, name: Option<&str>) -> Decision {
+fn change(state: &SpaceState, name: Option<&str>, history: Option<History>) -> Decision {
     let name = name.map(names::shown).transpose().map_err(SpaceRejection::Name)?;
-    let new = name.filter(|name| *name != state.name);
-    Ok(new
-        .map(|name| Changed { name: Some(name) }.into())
+    let name = name.filter(|name| *name != state.name);
+    let history = history.filter(|history| *history != state.history);
+    let any = name.is_some() || history.is_some();
+    Ok(any
+        .then(|| Changed { name, history }.into())
         .into_iter()
         .collect())
 }
@@ -405,39 +414,14 @@ fn change_room(state: &SpaceState, mut change: RoomChanged, archive: bool) -> De
         .map_err(SpaceRejection::Topic)?
         .filter(|topic| *topic != old.topic);
     change.slow_mode_s = change.slow_mode_s.filter(|seconds| *seconds != old.slow_mode_s);
-    let any = change.name.is_some() || change.topic.is_some() || change.slow_mode_s.is_some();
+    change.history = change.history.filter(|history| *history != old.history);
+    let any = change.name.is_some()
+        || change.topic.is_some()
+        || change.slow_mode_s.is_some()
+        || change.history.is_some();
     if old.archived && any {
         return Err(SpaceRejection::RoomArchived);
     }
     let archived = (archive && !old.archived).then(|| RoomArchived { room }.into());
     Ok(any.then(|| change.into()).into_iter().chain(archived).collect())
-}
-
-fn create_invite(state: &SpaceState, now: Timestamp, invite: InviteCreated) -> Decision {
-    if invite.max_uses == Some(0) {
-        return Err(SpaceRejection::InviteUses);
-    }
-    if invite.expires_at.is_some_and(|end| end <= now) {
-        return Err(SpaceRejection::InviteTime);
-    }
-    if state.invites.contains_key(&invite.invite) {
-        return Err(SpaceRejection::InviteExists);
-    }
-    let room_made = if state.invites.len() >= MAX_INVITES {
-        let dead = state.invites.iter().find(|(_, invite)| !invite.is_usable(now));
-        Some(*dead.ok_or(SpaceRejection::TooManyInvites)?.0)
-    } else {
-        None
-    };
-    let room_made = room_made.map(|invite| InviteRevoked { invite }.into());
-    Ok(room_made.into_iter().chain([invite.into()]).collect())
-}
-
-fn use_invite(state: &SpaceState, context: &SpaceContext<'_>, digest: &str) -> Decision {
-    let (invite, known) = state.usable_invite(digest, context.now)?;
-    let used = InviteUsed {
-        invite,
-        account: context.actor,
-    };
-    Ok(known.max_uses.map(|_| used.into()).into_iter().collect())
 }

@@ -50,6 +50,10 @@ pub struct Membership {
     /// The same, until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timed_out_until: Option<Timestamp>,
+    /// The event of the space's stream by which the account came in; 0 in that event itself, which does not
+    /// know its place. Absent when it came in before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<u64>,
     /// When the account said something last in rooms with slow mode, as long as that may matter.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub last_words: BTreeMap<RoomId, Timestamp>,

@@ -74,11 +74,38 @@ pub struct DirectAdded {
     pub account: AccountId,
 }
 
+/// How much of a room those see who come later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum History {
+    /// Everything.
+    #[default]
+    All,
+    /// What was said after they came in.
+    SinceJoined,
+}
+
+/// The same where a room may differ from its space.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RoomHistory {
+    /// As the space says.
+    #[default]
+    AsSpace,
+    /// Everything.
+    All,
+    /// What was said after they came in.
+    SinceJoined,
+}
+
 /// The space itself changed; an absent field stayed as it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Changed {
     /// The new name.
     pub name: Option<String>,
+    /// How much of its rooms those see who come later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<History>,
 }
 
 /// A role was made, or made anew under the same id.
@@ -134,6 +161,9 @@ pub struct RoomChanged {
     /// Slow mode: how many seconds one waits between two messages; 0 for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow_mode_s: Option<u32>,
+    /// How much of it those see who come later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<RoomHistory>,
 }
 
 /// A room can be read but takes nothing new.

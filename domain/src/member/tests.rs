@@ -90,6 +90,14 @@ fn muted() -> Membership {
     }
 }
 
+/// Somebody who has just come in.
+fn came_in() -> Membership {
+    Membership {
+        joined: Some(0),
+        ..joined(&[])
+    }
+}
+
 fn out() -> Membership {
     Membership::default()
 }
@@ -118,7 +126,7 @@ fn an_invitation_lets_in_whoever_is_out_and_not_banned() {
         space: SPACE,
         account: MEMBER,
         by: MEMBER,
-        membership: joined(&[]),
+        membership: came_in(),
         invite: Some(INVITE),
     };
     given::<Member>([])
@@ -157,7 +165,7 @@ fn only_the_owner_comes_in_without_an_invitation() {
         space: SPACE,
         account: OWNER,
         by: OWNER,
-        membership: joined(&[]),
+        membership: came_in(),
         invite: None,
     };
     given::<Member>([])
@@ -188,7 +196,10 @@ fn silence_outlasts_leaving_and_coming_back() {
         space: SPACE,
         account: MEMBER,
         by: MEMBER,
-        membership: muted(),
+        membership: Membership {
+            muted: true,
+            ..came_in()
+        },
         invite: Some(INVITE),
     };
     state(after).when(&case.context(), accept()).then([back]);

@@ -152,6 +152,7 @@ fn may_change(
     let manages = context.allowed().has(Permission::ManageMessages);
     let manage = Permission::ManageMessages;
     match change {
+        _ if original.posted <= context.hidden_up_to() => Err(RoomRejection::MessageNotFound),
         _ if seen.deleted => Err(RoomRejection::MessageDeleted),
         Change::Edit { .. } if original.author != context.actor => Err(RoomRejection::NotTheAuthor),
         Change::Edit { body, .. } => {

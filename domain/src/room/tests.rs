@@ -180,6 +180,7 @@ fn slow(seconds: u32) -> SpaceState {
         name: None,
         topic: None,
         slow_mode_s: Some(seconds),
+        history: None,
     };
     let history: Vec<_> = history(Preset::Team).into_iter().chain([change.into()]).collect();
     fold::<Space>(&history)

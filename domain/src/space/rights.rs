@@ -3,7 +3,7 @@
 use veza_events::{
     AccountId, Permission, Permissions, RoleId, RoomId,
     member::{Membership, Standing},
-    space::Whom,
+    space::{History, RoomHistory, Whom},
 };
 
 use super::{Override, Overrides, Role, SpaceRejection, SpaceState};
@@ -133,6 +133,31 @@ impl SpaceState {
         }
     }
 
+    /// Up to which event of the space's stream an account sees nothing of a room; 0 when it may see all of it.
+    /// Who watches over a room sees what was said in it.
+    pub fn hidden_up_to(&self, room: RoomId, membership: &Membership, account: AccountId) -> u64 {
+        let own = self
+            .rooms
+            .get(&room)
+            .map_or(RoomHistory::AsSpace, |room| room.history);
+        let history = match own {
+            RoomHistory::AsSpace => self.history,
+            RoomHistory::All => History::All,
+            RoomHistory::SinceJoined => History::SinceJoined,
+        };
+        let sees_all = || {
+            self.room_permissions(room, membership, account)
+                .has(Permission::ManageMessages)
+        };
+        match (history, membership.joined) {
+            (History::All, _) | (History::SinceJoined, None) => 0,
+            (History::SinceJoined, Some(_)) if sees_all() => 0,
+            // Nobody can tell where that is: rather nothing than too much.
+            (History::SinceJoined, Some(0)) => u64::MAX,
+            (History::SinceJoined, Some(joined)) => joined,
+        }
+    }
+
     /// Refuses who may not. To those who are not in, the space does not exist.
     ///
     /// # Errors
@@ -197,7 +222,7 @@ impl SpaceState {
 #[cfg(test)]
 mod tests {
     use uuid::Uuid;
-    use veza_events::space::RoomArchived;
+    use veza_events::space::{Changed, RoomArchived, RoomChanged};
 
     use super::super::{Space, tests::*};
     use super::*;
@@ -217,6 +242,42 @@ mod tests {
         );
         assert_eq!(allowed(Preset::Announcement), set(&[View, React]));
         assert_eq!(allowed(Preset::Private), Permissions::NONE);
+    }
+
+    #[test]
+    fn who_comes_later_sees_what_came_later_where_it_is_said_so() {
+        let space = |history, room| {
+            let changed = Changed {
+                name: None,
+                history: Some(history),
+            };
+            let room = RoomChanged {
+                room: ROOM,
+                name: None,
+                topic: None,
+                slow_mode_s: None,
+                history: Some(room),
+            };
+            space_with([changed.into(), room.into()]).0
+        };
+        let since = |joined| Membership {
+            joined,
+            ..super::super::tests::joined(&[])
+        };
+        for (of_space, of_room, limited) in [
+            (History::All, RoomHistory::AsSpace, false),
+            (History::SinceJoined, RoomHistory::AsSpace, true),
+            (History::SinceJoined, RoomHistory::All, false),
+            (History::All, RoomHistory::SinceJoined, true),
+            (History::All, RoomHistory::All, false),
+        ] {
+            let space = space(of_space, of_room);
+            let hidden = |joined, account| space.hidden_up_to(ROOM, &since(joined), account);
+            assert_eq!(hidden(Some(7), MEMBER), if limited { 7 } else { 0 });
+            assert_eq!(hidden(None, MEMBER), 0, "from before it was kept");
+            assert_eq!(hidden(Some(0), MEMBER), if limited { u64::MAX } else { 0 });
+            assert_eq!(hidden(Some(7), OWNER), 0, "who watches over it sees everything");
+        }
     }
 
     #[test]

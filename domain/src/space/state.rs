@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use veza_events::{
     AccountId, CategoryId, InviteId, Permissions, RoleId, RoomId, SpaceId, Timestamp,
-    space::{DirectOpened, InviteCreated, RoomCreated, RoomKind, SpaceEvent, Whom},
+    space::{DirectOpened, History, InviteCreated, RoomCreated, RoomHistory, RoomKind, SpaceEvent, Whom},
 };
 
 use super::{Category, Direct, Override, Overrides, SpaceRejection, direct_rights};
@@ -20,6 +20,8 @@ pub struct SpaceState {
     pub direct: Option<Direct>,
     /// What it is called.
     pub name: String,
+    /// How much of its rooms those see who come later.
+    pub history: History,
     /// Its roles, that of everybody among them.
     pub roles: BTreeMap<RoleId, Role>,
     /// Roles that were taken away. Members may still hold them, so they never come back.
@@ -60,6 +62,8 @@ pub struct Room {
     pub position: u16,
     /// How many seconds one waits between two messages; 0 for none.
     pub slow_mode_s: u32,
+    /// How much of it those see who come later.
+    pub history: RoomHistory,
     /// What differs in it; while there is nothing, what differs in its category.
     pub overrides: Overrides,
 }
@@ -74,6 +78,7 @@ impl From<&RoomCreated> for Room {
             category: None,
             position: 0,
             slow_mode_s: 0,
+            history: RoomHistory::AsSpace,
             overrides: Overrides::new(),
         }
     }
@@ -190,7 +195,10 @@ impl SpaceState {
                     direct.participants.insert(event.account);
                 }
             }
-            SpaceEvent::Changed(event) => set(&mut self.name, event.name.as_ref()),
+            SpaceEvent::Changed(event) => {
+                set(&mut self.name, event.name.as_ref());
+                self.history = event.history.unwrap_or(self.history);
+            }
             SpaceEvent::RoleDefined(event) => {
                 let role = Role {
                     name: event.name.clone(),
@@ -212,6 +220,7 @@ impl SpaceState {
                     set(&mut room.name, event.name.as_ref());
                     set(&mut room.topic, event.topic.as_ref());
                     room.slow_mode_s = event.slow_mode_s.unwrap_or(room.slow_mode_s);
+                    room.history = event.history.unwrap_or(room.history);
                 });
             }
             SpaceEvent::RoomArchived(event) => {

@@ -1,5 +1,5 @@
 use uuid::Uuid;
-use veza_events::member::Standing;
+use veza_events::{member::Standing, space::InviteUsed};
 
 use super::*;
 use crate::scenario::{Given, given};
@@ -133,6 +133,7 @@ pub(super) fn change_room(name: Option<&str>, topic: Option<&str>, archive: bool
         name: name.map(Into::into),
         topic: topic.map(Into::into),
         slow_mode_s: None,
+        history: None,
         archive,
     }
 }
@@ -187,6 +188,7 @@ fn to_who_is_not_in_there_is_no_space() {
     let commands = [
         SpaceCommand::Change {
             name: Some("mine".into()),
+            history: None,
         },
         define(LEADERS, &[], 1),
         SpaceCommand::RemoveRole { role: LEADERS },
@@ -212,6 +214,7 @@ fn a_member_needs_the_permission() {
             &by(MEMBER),
             SpaceCommand::Change {
                 name: Some("x".into()),
+                history: None,
             },
         )
         .then_rejected("space.not_allowed");
@@ -232,9 +235,11 @@ fn a_member_needs_the_permission() {
 fn a_change_that_changes_nothing_is_no_fact() {
     let change = |name: Option<&str>| SpaceCommand::Change {
         name: name.map(Into::into),
+        history: None,
     };
     space().when(&by(OWNER), change(Some("office"))).then([Changed {
         name: Some("office".into()),
+        history: None,
     }]);
     space().when(&by(OWNER), change(Some("home"))).then_nothing();
     space().when(&by(OWNER), change(None)).then_nothing();
@@ -259,6 +264,7 @@ fn rooms_are_made_changed_and_closed_for_ever() {
                 name: Some("all".into()),
                 topic: Some("of us".into()),
                 slow_mode_s: None,
+                history: None,
             }),
             RoomArchived { room: ROOM }.into(),
         ]);

@@ -45,8 +45,8 @@ pub(crate) trait Source: Send + Sync + 'static {
         known: Option<Reading<Self>>,
     ) -> impl Future<Output = ReadResult<Self>> + Send;
 
-    /// The state after one more event.
-    fn apply(state: &mut Self::State, event: &Event);
+    /// The state after one more event, which has this sequence.
+    fn apply(state: &mut Self::State, event: &Event, seq: u64);
 }
 
 pub(crate) type Reading<S> = Arc<Known<<S as Source>::State>>;
@@ -212,7 +212,7 @@ impl<S: Source> Slot<S> {
         };
         if seq > known.seq && (S::WHOLE || prev == known.seq) {
             let known = Arc::make_mut(known);
-            S::apply(&mut known.state, event);
+            S::apply(&mut known.state, event, seq);
             known.seq = seq;
         }
     }

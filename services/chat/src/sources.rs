@@ -41,7 +41,7 @@ impl Source for Spaces {
         fold_tail::<Self>(&self.log, &subject, known).await
     }
 
-    fn apply(state: &mut Self::State, event: &Event) {
+    fn apply(state: &mut Self::State, event: &Event, _: u64) {
         if let Event::Space(event) = event {
             Space::evolve(state, event);
         }
@@ -69,7 +69,7 @@ impl Source for People {
         fold_tail::<Self>(&self.log, &Subject::Account(account), known).await
     }
 
-    fn apply(state: &mut PersonState, event: &Event) {
+    fn apply(state: &mut PersonState, event: &Event, _: u64) {
         match event {
             Event::Account(AccountEvent::Registered(_)) => state.exists = true,
             Event::Account(AccountEvent::Blocked(event)) => {
@@ -104,7 +104,7 @@ async fn fold_tail<S: Source<State: Default>>(
         let next = Arc::make_mut(&mut known);
         for record in records {
             if let Some(event) = decode(&record)? {
-                S::apply(&mut next.state, &event);
+                S::apply(&mut next.state, &event, record.position.seq);
             }
             next.seq = record.position.seq;
         }
@@ -126,15 +126,19 @@ impl Source for Members {
         if let Some(last) = self.log.last_consistent(&subject).await.map_err(read_problem)? {
             // A fact that is not understood must not be taken for an older one, or for none.
             let event = decode(&last)?.ok_or_else(|| Problem::internal(&"an unknown fact about a member"))?;
-            Self::apply(&mut known.state, &event);
             known.seq = last.position.seq;
+            Self::apply(&mut known.state, &event, known.seq);
         }
         Ok(Arc::new(known))
     }
 
-    fn apply(state: &mut Membership, event: &Event) {
+    fn apply(state: &mut Membership, event: &Event, seq: u64) {
         if let Event::Member(event) = event {
             Member::evolve(state, event);
+            // The event by which somebody came in cannot name itself; those behind it do.
+            if state.joined == Some(0) {
+                state.joined = Some(seq);
+            }
         }
     }
 }

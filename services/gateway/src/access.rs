@@ -133,6 +133,20 @@ impl AccessCache {
         visible.filter(|_| access.joined).ok_or_else(no_such_room)
     }
 
+    /// Up to which sequence `account` sees nothing of `room`, for those who may at least see it.
+    ///
+    /// # Errors
+    /// As [`Self::in_room`].
+    pub async fn hidden_in_room(
+        &self,
+        account: AccountId,
+        space: SpaceId,
+        room: RoomId,
+    ) -> Result<u64, Problem> {
+        self.in_room(account, space, room).await?;
+        Ok(self.of(account, space).await?.hidden_up_to(room))
+    }
+
     /// Takes note of a stored event.
     pub fn event(&self, subject: &Subject, seq: u64) {
         match subject {
@@ -260,6 +274,7 @@ mod tests {
             permissions: Permissions::all(),
             rooms: Vec::new(),
             categories: Vec::new(),
+            hidden: Vec::new(),
             space_seq,
             member_seq,
         }

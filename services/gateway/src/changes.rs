@@ -43,8 +43,13 @@ impl Gateway {
         let placed = found
             .map_err(problems::of_read_model)?
             .ok_or_else(no_such_message)?;
-        match self.access.in_room(account, placed.space, placed.gate).await {
-            Ok(_) => Ok(placed),
+        let hidden = self
+            .access
+            .hidden_in_room(account, placed.space, placed.gate)
+            .await;
+        match hidden {
+            Ok(hidden) if placed.message.seq > hidden => Ok(placed),
+            Ok(_) => Err(no_such_message()),
             Err(problem) if problem.kind == ProblemKind::NotFound => Err(no_such_message()),
             Err(problem) => Err(problem),
         }

@@ -10,7 +10,9 @@ pub(crate) async fn one(
     db: &DatabaseConnection,
     id: AttachmentId,
 ) -> Result<Option<PlacedAttachment>, DbErr> {
-    let sql = "SELECT * FROM read.attachment WHERE attachment = $1 AND removed IS NULL";
+    let sql =
+        "SELECT a.*, m.seq AS posted FROM read.attachment a JOIN read.message m ON m.message = a.message
+        WHERE a.attachment = $1 AND a.removed IS NULL";
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, [id.uuid().into()]);
     let row = db.query_one_raw(statement).await?;
     row.as_ref().map(placed).transpose()
@@ -23,7 +25,8 @@ pub(crate) async fn of_messages(
 ) -> Result<Vec<PlacedAttachment>, DbErr> {
     let ids: Vec<Uuid> = messages.iter().map(|message| message.uuid()).collect();
     let sql =
-        "SELECT * FROM read.attachment WHERE message = ANY($1) AND removed IS NULL ORDER BY message, place";
+        "SELECT a.*, m.seq AS posted FROM read.attachment a JOIN read.message m ON m.message = a.message
+        WHERE a.message = ANY($1) AND a.removed IS NULL ORDER BY a.message, a.place";
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, [ids.into()]);
     db.query_all_raw(statement).await?.iter().map(placed).collect()
 }
@@ -36,6 +39,7 @@ fn placed(row: &QueryResult) -> Result<PlacedAttachment, DbErr> {
         space: row.try_get::<Uuid>("", "space")?.into(),
         room: row.try_get::<Uuid>("", "room")?.into(),
         message: row.try_get::<Uuid>("", "message")?.into(),
+        posted: row.try_get::<i64>("", "posted")?.cast_unsigned(),
         attachment: Attachment {
             id: row.try_get::<Uuid>("", "attachment")?.into(),
             kind: serde_json::from_value(kind.into()).map_err(unreadable)?,

@@ -40,15 +40,18 @@ impl From<session::Model> for Session {
     }
 }
 
-impl From<space::Model> for Space {
-    fn from(row: space::Model) -> Self {
-        Self {
+impl TryFrom<space::Model> for Space {
+    type Error = DbErr;
+
+    fn try_from(row: space::Model) -> Result<Self, DbErr> {
+        Ok(Self {
             id: row.space.into(),
             name: row.name,
             owner: row.owner.into(),
             created_at: row.created_at.into(),
+            history: named(&row.history)?,
             seq: row.seq.cast_unsigned(),
-        }
+        })
     }
 }
 
@@ -83,6 +86,7 @@ impl TryFrom<(room::Model, i64)> for Room {
             category: row.category.map(Into::into),
             position: number(row.position, "position")?,
             slow_mode_s: number(row.slow_mode_s, "slow_mode_s")?,
+            history: named(&row.history)?,
         })
     }
 }

@@ -56,6 +56,7 @@ table!(
         owner: Uuid,
         created_at: OffsetDateTime,
         seq: i64,
+        history: String,
     }
 );
 
@@ -82,6 +83,7 @@ table!(
         category: Option<Uuid>,
         position: i32,
         slow_mode_s: i32,
+        history: String,
     }
 );
 

@@ -32,7 +32,8 @@ pub use metrics::ReadMetrics;
 pub use options::{CacheOptions, PostgresOptions, ReadOptions};
 pub use read_model::ReadModel;
 pub use rows::{List, PageOf, Range, Timeline};
-pub use search::{FILTERS, Has, Hit, MAX_CHARS, SearchWords, Snippet, WordsError};
+pub use search::{FILTERS, Has, Hit, MAX_CHARS, SearchWords, SearchedRooms, Snippet, WordsError};
+pub use timelines::with_one_more;
 pub use unread::{MESSAGES_PER_MARK, RoomCount};
 
 /// Name under which the projector keeps its positions.

@@ -172,13 +172,20 @@ pub(crate) async fn pins(
     db: &DatabaseConnection,
     room: RoomId,
     before: u64,
+    hidden: u64,
     limit: usize,
 ) -> Result<Vec<(u64, Message)>, DbErr> {
     let sql = format!(
-        "{} WHERE m.room = $1 AND m.pinned IS NOT NULL AND m.pinned < $2 ORDER BY m.pinned DESC LIMIT $3",
+        "{} WHERE m.room = $1 AND m.pinned IS NOT NULL AND m.pinned < $2 AND m.seq > $3
+            ORDER BY m.pinned DESC LIMIT $4",
         placed_sql("", "read.message m")
     );
-    let values = [room.uuid().into(), sequence(before).into(), rows(limit)];
+    let values = [
+        room.uuid().into(),
+        sequence(before).into(),
+        sequence(hidden).into(),
+        rows(limit),
+    ];
     let found = db.query_all_raw(statement(&sql, values)).await?;
     let pin = |row: &QueryResult| Ok((row.try_get::<i64>("", "pinned")?.cast_unsigned(), read(row)?));
     found.iter().map(pin).collect()

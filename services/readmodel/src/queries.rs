@@ -57,10 +57,8 @@ pub(crate) async fn session(
 }
 
 pub(crate) async fn space(db: &DatabaseConnection, id: SpaceId) -> Result<Option<Space>, DbErr> {
-    Ok(space::Entity::find_by_id(id.uuid())
-        .one(db)
-        .await?
-        .map(Space::from))
+    let found = space::Entity::find_by_id(id.uuid()).one(db).await?;
+    found.map(Space::try_from).transpose()
 }
 
 pub(crate) async fn roles(db: &DatabaseConnection, id: SpaceId) -> Result<Vec<Role>, DbErr> {
@@ -141,7 +139,7 @@ pub(crate) async fn spaces_of(
         .await?;
     let joined = rows.iter().map(|row| {
         Ok(JoinedSpace {
-            space: space::Model::from_query_result(row, "")?.into(),
+            space: space::Model::from_query_result(row, "")?.try_into()?,
             roles: row
                 .try_get::<Vec<Uuid>>("", "roles")?
                 .into_iter()

@@ -15,7 +15,7 @@ use crate::rows::{
     Override, PageOf, PlacedAttachment, PlacedMessage, PrivateAccount, Range, Reactor, Role, Room, Session,
     Space, Timeline,
 };
-use crate::search::{self, Hit, SearchWords};
+use crate::search::{self, Hit, SearchWords, SearchedRooms};
 use crate::{ReadError, ReadMetrics, ReadOptions, attachments, messages, queries, timelines};
 
 /// The read models. Cheap to clone.
@@ -211,7 +211,7 @@ impl ReadModel {
     pub async fn search(
         &self,
         search: &SearchWords,
-        rooms: &[RoomId],
+        rooms: &SearchedRooms,
         page: &PageOf,
     ) -> Result<List<Hit>, ReadError> {
         let (after, limit) = page.bounds()?;
@@ -303,14 +303,14 @@ impl ReadModel {
             .await
     }
 
-    /// Pinned messages of a room, newest pin first.
-    pub async fn pins(&self, room: RoomId, page: &PageOf) -> Result<List<Message>, ReadError> {
+    /// Pinned messages of a room that stand behind `hidden`, newest pin first.
+    pub async fn pins(&self, room: RoomId, hidden: u64, page: &PageOf) -> Result<List<Message>, ReadError> {
         let (after, limit) = page.after()?;
         let before = if after == 0 { u64::MAX } else { after };
         let rows = self
             .0
             .postgres
-            .ask(async |db| messages::pins(&db, room, before, limit + 1).await)
+            .ask(async |db| messages::pins(&db, room, before, hidden, limit + 1).await)
             .await?;
         let list = List::cut_by(rows, limit, |(pinned, _)| pinned.to_string());
         let mut items: Vec<Message> = list.items.into_iter().map(|(_, message)| message).collect();

@@ -9,7 +9,7 @@ use veza_events::{
     account::InstallationRole,
     member::Standing,
     room::Mentions,
-    space::{DirectKind, RoomKind, Whom},
+    space::{DirectKind, History, RoomHistory, RoomKind, Whom},
 };
 
 /// What anybody may know of an account.
@@ -65,6 +65,8 @@ pub struct Space {
     pub owner: AccountId,
     /// When.
     pub created_at: Timestamp,
+    /// How much of its rooms those see who come later.
+    pub history: History,
     /// Last change.
     pub seq: u64,
 }
@@ -125,6 +127,8 @@ pub struct Room {
     pub position: u16,
     /// Seconds that one waits between two messages; 0 for none.
     pub slow_mode_s: u32,
+    /// How much of it those see who come later.
+    pub history: RoomHistory,
 }
 
 /// A conversation between a few.
@@ -334,6 +338,8 @@ pub struct PlacedAttachment {
     pub room: RoomId,
     /// The message.
     pub message: MessageId,
+    /// Where that stands in the timeline.
+    pub posted: u64,
     /// The file.
     pub attachment: Attachment,
 }

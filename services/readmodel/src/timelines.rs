@@ -127,6 +127,43 @@ impl queries::Stretch {
     }
 }
 
+impl Timeline {
+    /// What of it lies behind `hidden`, at most `limit` messages: nobody sees that there is more. To be read with
+    /// [`Range::behind`] and [`with_one_more`].
+    #[must_use]
+    pub fn behind(mut self, hidden: u64, range: Range, limit: u16) -> Self {
+        if hidden == 0 {
+            return self;
+        }
+        let (read, limit) = (self.messages.len(), usize::from(limit));
+        self.messages.retain(|message| message.seq > hidden);
+        let shown = self.messages.len();
+        self.more = shown > limit || (self.more && shown == read);
+        match range {
+            Range::After(_) => self.messages.truncate(limit),
+            Range::Latest | Range::Before(_) => drop(self.messages.drain(..shown.saturating_sub(limit))),
+        }
+        self
+    }
+}
+
+/// How many messages to read where some are hidden: one more tells whether there are more to be shown.
+#[must_use]
+pub fn with_one_more(limit: u16, hidden: u64) -> u16 {
+    limit.saturating_add(u16::from(hidden > 0))
+}
+
+impl Range {
+    /// The part of it that lies behind `hidden`.
+    #[must_use]
+    pub fn behind(self, hidden: u64) -> Self {
+        match self {
+            Self::After(seq) => Self::After(seq.max(hidden)),
+            Self::Latest | Self::Before(_) => self,
+        }
+    }
+}
+
 /// Puts the present names of their authors into messages from the cache.
 async fn name_authors(inner: &Inner, messages: &mut [Message]) -> Result<(), ReadError> {
     let mut authors: Vec<AccountId> = messages.iter().map(|message| message.author).collect();

@@ -44,7 +44,7 @@ fn main() -> ExitCode {
 
 async fn run(cli: Cli, console: &Console) -> anyhow::Result<ExitCode> {
     match &cli.command {
-        Command::Up(args) => up::run(&cli, args, console).await?,
+        Command::Up(args) => Box::pin(up::run(&cli, args, console)).await?,
         Command::Down => commands::down::run(&cli, console).await?,
         Command::Status => return commands::status::run(&cli, console).await,
         Command::Doctor => return Ok(commands::doctor::run(&cli, console)),

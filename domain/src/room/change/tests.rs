@@ -372,6 +372,7 @@ fn a_thread_is_as_open_as_the_room_it_hangs_on() {
     let open = RoomCommand::OpenThread {
         thread,
         message: MESSAGE,
+        posted: 7,
     };
     given::<Room>([])
         .when(&context(&space), open)
@@ -392,6 +393,7 @@ fn who_may_post_may_open_a_thread() {
     let open = || RoomCommand::OpenThread {
         thread,
         message: MESSAGE,
+        posted: 7,
     };
     let (space, announcements) = (team(), self::space(Preset::Announcement, []));
     let membership = joined(&[]);
@@ -442,4 +444,55 @@ fn who_is_blocked_adds_nothing_and_may_take_back() {
     for takes_back in [unreact("👍"), Change::Delete] {
         assert!(outcome(ask(takes_back)).0.is_ok());
     }
+}
+
+#[test]
+fn what_was_said_before_somebody_came_is_not_there_for_them() {
+    let since = veza_events::space::Changed {
+        name: None,
+        history: Some(veza_events::space::History::SinceJoined),
+    };
+    let space = self::space(Preset::Team, [since.into()]);
+    let came = |seq| Membership {
+        joined: Some(seq),
+        ..joined(&[])
+    };
+    let context = |membership| RoomContext {
+        room: ROOM,
+        parent: None,
+        space: &space,
+        actor: MEMBER,
+        membership,
+        limits: LIMITS,
+        now: at(0),
+        blocked: false,
+    };
+    let (before, after) = (came(ORIGINAL.posted - 1), came(ORIGINAL.posted));
+    let asks = [
+        edit("mine"),
+        Change::Delete,
+        react("👍"),
+        unreact("👍"),
+        Change::Pin,
+        Change::Unpin,
+    ];
+    for change in asks {
+        let ask = RoomCommand::Change {
+            original: ORIGINAL,
+            seen: Seen::default(),
+            change,
+        };
+        given::<Room>([])
+            .when(&context(&after), ask)
+            .then_rejected("message.not_found");
+    }
+    let open = || RoomCommand::OpenThread {
+        thread: veza_events::RoomId::thread_of(MESSAGE),
+        message: MESSAGE,
+        posted: ORIGINAL.posted,
+    };
+    given::<Room>([])
+        .when(&context(&after), open())
+        .then_rejected("message.not_found");
+    assert!(given::<Room>([]).when(&context(&before), open()).0.is_ok());
 }

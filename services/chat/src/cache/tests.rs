@@ -58,7 +58,7 @@ impl Source for Scripted {
         Ok(Arc::new(Known { state, seq }))
     }
 
-    fn apply(state: &mut Vec<String>, event: &Event) {
+    fn apply(state: &mut Vec<String>, event: &Event, _: u64) {
         if let Event::Space(SpaceEvent::Changed(event)) = event {
             state.extend(event.name.clone());
         }
@@ -74,6 +74,7 @@ fn event(name: &str) -> Event {
     Event::Space(
         Changed {
             name: Some(name.into()),
+            history: None,
         }
         .into(),
     )

@@ -38,11 +38,17 @@ pub(super) async fn get(worker: Arc<Worker>, caller: Caller, command: GetAccess)
             )
         })
         .filter(|(_, allowed)| allowed.has(Permission::View));
+    let hidden = space
+        .rooms
+        .keys()
+        .map(|&room| (room, space.hidden_up_to(room, membership, account)))
+        .filter(|(_, hidden)| *hidden > 0);
     Ok(Access {
         joined: is_in(&view),
         permissions: space.permissions(membership, account),
         rooms: rooms.collect(),
         categories: categories.collect(),
+        hidden: hidden.collect(),
         space_seq: view.space.seq,
         member_seq: view.actor.seq,
     })

@@ -155,6 +155,7 @@ pub(super) async fn change(
 ) -> Result<Changed, Problem> {
     let change = SpaceCommand::Change {
         name: command.name.clone(),
+        history: command.history,
     };
     changed(&worker, &caller, &command, &change).await
 }
@@ -169,6 +170,7 @@ pub(super) async fn change_room(
         ref name,
         ref topic,
         slow_mode_s,
+        history,
         archive,
         ..
     } = command;
@@ -177,6 +179,7 @@ pub(super) async fn change_room(
         name: name.clone(),
         topic: topic.clone(),
         slow_mode_s,
+        history,
         archive,
     };
     changed(&worker, &caller, &command, &change).await

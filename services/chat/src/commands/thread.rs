@@ -56,7 +56,11 @@ pub(super) async fn open(
             now: now(),
             blocked,
         };
-        let open = RoomCommand::OpenThread { thread, message };
+        let open = RoomCommand::OpenThread {
+            thread,
+            message,
+            posted,
+        };
         Ok(writes(
             &timeline,
             Expect::Last(0),

@@ -17,6 +17,7 @@ async fn slow_down(site: &Site, owner: Person, home: Home, seconds: u32) {
         name: None,
         topic: None,
         slow_mode_s: Some(seconds),
+        history: None,
         archive: false,
     };
     owner.ask(site, &change).await.unwrap();

@@ -254,6 +254,7 @@ async fn rooms_come_and_close_and_invitations_end() {
     ada.say(&site, talk, "first").await.unwrap();
     let archive = ChangeRoom {
         slow_mode_s: None,
+        history: None,
         space: home.space,
         room,
         name: None,

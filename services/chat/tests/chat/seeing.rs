@@ -36,6 +36,7 @@ fn topic(home: Home, topic: &str) -> ChangeRoom {
         name: None,
         topic: Some(topic.into()),
         slow_mode_s: None,
+        history: None,
         archive: false,
     }
 }
@@ -43,6 +44,7 @@ fn topic(home: Home, topic: &str) -> ChangeRoom {
 fn name(home: Home, name: &str) -> ChangeSpace {
     ChangeSpace {
         space: home.space,
+        history: None,
         name: Some(name.into()),
     }
 }

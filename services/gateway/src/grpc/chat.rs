@@ -9,7 +9,7 @@ use veza_events::RoomId;
 use veza_platform::contract::Problem;
 use veza_platform::contract::chat::Post;
 use veza_platform::event_log::{self, StreamName};
-use veza_readmodel::{PageOf, Range, rows};
+use veza_readmodel::{PageOf, Range, rows, with_one_more};
 
 use super::wire::list_request::Range as Asked;
 use super::wire::{ListReply, ListRequest, Message, Position, PostReply, PostRequest, chat_server};
@@ -66,9 +66,9 @@ impl Chat {
         let room: RoomId = uuid_of(&request.room, "room")?;
         let gateway = &self.0;
         let place = gateway.rooms.place(room).await?;
-        gateway
+        let hidden = gateway
             .access
-            .in_room(identity.account(), place.space, place.gate)
+            .hidden_in_room(identity.account(), place.space, place.gate)
             .await?;
         let stream = StreamName::spaces(place.shard);
         let at_least = self.reached(request.min_position, &stream).await?;
@@ -77,6 +77,7 @@ impl Chat {
             Some(Asked::Before(seq)) => Range::Before(seq),
             Some(Asked::After(seq)) => Range::After(seq),
         };
+        let range = range.behind(hidden);
         let limit = match u16::try_from(request.limit) {
             Ok(0) => DEFAULT_LIMIT,
             Ok(limit) if limit <= PageOf::MAX => limit,
@@ -90,9 +91,9 @@ impl Chat {
         };
         let found = gateway
             .read
-            .timeline(place.space, room, range, limit, at_least)
+            .timeline(place.space, room, range, with_one_more(limit, hidden), at_least)
             .await;
-        let found = found.map_err(of_read_model)?;
+        let found = found.map_err(of_read_model)?.behind(hidden, range, limit);
         Ok(ListReply {
             messages: found.messages.into_iter().map(Message::from).collect(),
             more: found.more,

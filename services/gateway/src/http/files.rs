@@ -269,15 +269,18 @@ impl Files {
         let found = self.0.read.attachment(id).await.map_err(of_read_model)?;
         let found = found.ok_or_else(no_such_file)?;
         let place = self.0.rooms.place(found.room).await?;
-        let seen = self
+        let hidden = self
             .0
             .access
-            .in_room(session.account(), found.space, place.gate)
+            .hidden_in_room(session.account(), found.space, place.gate)
             .await;
-        seen.map_err(|problem| match problem.kind {
+        let hidden = hidden.map_err(|problem| match problem.kind {
             ProblemKind::NotFound => no_such_file(),
             _ => problem,
         })?;
+        if found.posted <= hidden {
+            return Err(no_such_file().into());
+        }
         let gone = || Problem::new(ProblemKind::Gone, "attachment.gone", "the file was removed");
         let about = found.attachment.about.ok_or_else(gone)?;
         Ok((id, found.attachment.size, about))

@@ -324,8 +324,12 @@ impl OneMessage {
         let room = (*room).into();
         let place = self.0.rooms.place(room).await?;
         let account = session.account();
-        self.0.access.in_room(account, place.space, place.gate).await?;
-        let pins = self.0.read.pins(room, &part(cursor.0, limit.0)).await;
+        let hidden = self
+            .0
+            .access
+            .hidden_in_room(account, place.space, place.gate)
+            .await?;
+        let pins = self.0.read.pins(room, hidden, &part(cursor.0, limit.0)).await;
         let pins = pins.map_err(of_read_model)?;
         let list = veza_readmodel::List {
             items: shown(&self.0, account, pins.items).await?,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use veza_events::room::Mentions;
 use veza_platform::contract::chat::Post;
 use veza_platform::event_log::{Position, StreamName};
-use veza_readmodel::Range;
+use veza_readmodel::{Range, with_one_more};
 
 use super::body::Json;
 use super::fresh::Fresh;
@@ -115,18 +115,20 @@ impl Messages {
     ) -> Result<Found<Timeline>, Failure> {
         let (room, range) = ((*room).into(), range(before.0, after.0)?);
         let place = self.0.rooms.place(room).await?;
-        self.0
+        let hidden = self
+            .0
             .access
-            .in_room(session.account(), place.space, place.gate)
+            .hidden_in_room(session.account(), place.space, place.gate)
             .await?;
+        let range = range.behind(hidden);
         let (stream, limit) = (StreamName::spaces(place.shard), limit.unwrap_or(DEFAULT_LIMIT));
         let at_least = fresh.seq_in(stream.as_str());
         let found = self
             .0
             .read
-            .timeline(place.space, room, range, limit, at_least)
+            .timeline(place.space, room, range, with_one_more(limit, hidden), at_least)
             .await;
-        let found = found.map_err(of_read_model)?;
+        let found = found.map_err(of_read_model)?.behind(hidden, range, limit);
         let items = shown(&self.0, session.account(), found.messages).await?;
         let as_of = Position {
             stream,

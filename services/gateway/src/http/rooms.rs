@@ -38,6 +38,19 @@ enum RoomKind {
     Voice,
 }
 
+/// How much of a room those see who come later.
+#[derive(Clone, Copy, Enum, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[oai(remote = "veza_events::space::RoomHistory", rename_all = "snake_case")]
+enum RoomHistory {
+    /// As the space says.
+    AsSpace,
+    /// Everything.
+    All,
+    /// What was said after they came in.
+    SinceJoined,
+}
+
 /// A new room.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -86,6 +99,8 @@ struct RoomChange {
     topic: Option<String>,
     /// Slow mode: how many seconds one waits between two messages, at most 21,600; 0 for none.
     slow_mode_s: Option<u32>,
+    /// How much of it those see who come later. Who may `manage_messages` in it sees everything.
+    history: Option<RoomHistory>,
     /// `true`: take nothing new from now on. Cannot be undone.
     #[serde(default)]
     #[oai(default)]
@@ -120,6 +135,8 @@ struct Room {
     position: u16,
     /// How many seconds one waits between two messages; 0 for none.
     slow_mode_s: u32,
+    /// How much of it those see who come later.
+    history: RoomHistory,
     /// Last change of the room itself.
     seq: u64,
 }
@@ -139,6 +156,7 @@ impl Room {
             category: row.category.map(veza_events::CategoryId::uuid),
             position: row.position,
             slow_mode_s: row.slow_mode_s,
+            history: row.history.into(),
             seq: row.seq,
         }
     }
@@ -252,6 +270,7 @@ impl Rooms {
             name: body.name,
             topic: body.topic,
             slow_mode_s: body.slow_mode_s,
+            history: body.history.map(Into::into),
             archive: body.archived,
         };
         let done = self

@@ -8,7 +8,7 @@ use poem_openapi::{Object, OpenApi};
 use uuid::Uuid;
 use veza_events::{AccountId, Permission, RoomId, SpaceId};
 use veza_platform::contract::{Problem, ProblemKind};
-use veza_readmodel::{Hit, List, SearchWords};
+use veza_readmodel::{Hit, List, SearchWords, SearchedRooms};
 
 use super::fresh::Fresh;
 use super::message_rows::{Message, shown};
@@ -106,33 +106,42 @@ impl Search {
         account: AccountId,
         space: Option<Uuid>,
         room: Option<Uuid>,
-    ) -> Result<Vec<RoomId>, Problem> {
+    ) -> Result<SearchedRooms, Problem> {
         if let Some(room) = room.map(RoomId::from) {
             let place = self.0.rooms.place(room).await?;
             if space.is_some_and(|space| SpaceId::from(space) != place.space) {
-                return Ok(Vec::new());
+                return Ok(SearchedRooms::default());
             }
-            self.0.access.in_room(account, place.space, place.gate).await?;
-            return Ok(vec![room]);
+            let access = &self.0.access;
+            let hidden = access.hidden_in_room(account, place.space, place.gate).await?;
+            return Ok(SearchedRooms {
+                rooms: vec![room],
+                hidden: (hidden > 0).then_some((room, hidden)).into_iter().collect(),
+            });
         }
         let spaces = match space {
             Some(space) => vec![space.into()],
             None => self.spaces(account).await?,
         };
         let only = space.is_some();
-        let rooms = futures::stream::iter(spaces).map(|space| async move {
-            let access = if only {
-                self.0.access.joined(account, space).await?
+        let accesses = futures::stream::iter(spaces).map(|space| async move {
+            if only {
+                self.0.access.joined(account, space).await
             } else {
-                self.0.access.of(account, space).await?
-            };
+                self.0.access.of(account, space).await
+            }
+        });
+        let accesses: Vec<_> = accesses.buffer_unordered(ASKING).try_collect().await?;
+        let mut found = SearchedRooms::default();
+        for access in accesses {
             let readable = access
                 .rooms
                 .iter()
                 .filter(|(_, allowed)| allowed.has(Permission::View));
-            Ok::<_, Problem>(readable.map(|(room, _)| *room).collect::<Vec<_>>())
-        });
-        rooms.buffer_unordered(ASKING).try_concat().await
+            found.rooms.extend(readable.map(|(room, _)| *room));
+            found.hidden.extend_from_slice(&access.hidden);
+        }
+        Ok(found)
     }
 
     /// Everything that the account is in, conversations between a few too.

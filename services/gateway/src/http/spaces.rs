@@ -42,6 +42,17 @@ enum Preset {
     Private,
 }
 
+/// How much of a space's rooms those see who come later.
+#[derive(Clone, Copy, Enum, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[oai(remote = "veza_events::space::History", rename_all = "snake_case")]
+enum History {
+    /// Everything.
+    All,
+    /// What was said after they came in.
+    SinceJoined,
+}
+
 /// A new space.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,6 +82,8 @@ struct SpaceMade {
 struct SpaceChange {
     /// The new name.
     name: Option<String>,
+    /// How much of its rooms those see who come later, where a room does not say otherwise.
+    history: Option<History>,
 }
 
 /// A space.
@@ -87,6 +100,8 @@ struct Space {
     created_at: OffsetDateTime,
     /// What the caller may do in it; only where one space is asked for.
     permissions: Option<Vec<Permission>>,
+    /// How much of its rooms those see who come later, where a room does not say otherwise.
+    history: History,
     /// Last change.
     seq: u64,
 }
@@ -99,6 +114,7 @@ impl From<rows::Space> for Space {
             owner: row.owner.uuid(),
             created_at: row.created_at.time(),
             permissions: None,
+            history: row.history.into(),
             seq: row.seq,
         }
     }
@@ -175,6 +191,7 @@ impl Spaces {
         let command = ChangeSpace {
             space: (*space).into(),
             name: body.name,
+            history: body.history.map(Into::into),
         };
         let done = self
             .0

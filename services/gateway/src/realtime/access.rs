@@ -224,6 +224,7 @@ fn nothing() -> Access {
         permissions: Permissions::NONE,
         rooms: Vec::new(),
         categories: Vec::new(),
+        hidden: Vec::new(),
         space_seq: u64::MAX,
         member_seq: u64::MAX,
     }

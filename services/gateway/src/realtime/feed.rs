@@ -139,6 +139,8 @@ fn member_change(record: &Record) -> MemberChange {
 fn changes_access(record: &Record) -> bool {
     match SpaceEvent::decode(kind(record), &record.payload) {
         Some(Ok(event)) => match event {
+            SpaceEvent::Changed(event) => event.history.is_some(),
+            SpaceEvent::RoomChanged(event) => event.history.is_some(),
             SpaceEvent::RoleDefined(_)
             | SpaceEvent::RoleRemoved(_)
             | SpaceEvent::RoomPlaced(_)
@@ -147,9 +149,7 @@ fn changes_access(record: &Record) -> bool {
             SpaceEvent::Created(_)
             | SpaceEvent::DirectOpened(_)
             | SpaceEvent::DirectAdded(_)
-            | SpaceEvent::Changed(_)
             | SpaceEvent::RoomCreated(_)
-            | SpaceEvent::RoomChanged(_)
             | SpaceEvent::RoomArchived(_)
             | SpaceEvent::CategoryCreated(_)
             | SpaceEvent::CategoryChanged(_)

@@ -52,7 +52,7 @@ pub(super) async fn fill(session: &Session, gap: Gap) -> Option<Gap> {
             return None;
         }
     };
-    room.hold(peer.key)?;
+    let head = room.hold(peer.key)?;
     let mut filling = Filling {
         session,
         room: &room,
@@ -60,6 +60,7 @@ pub(super) async fn fill(session: &Session, gap: Gap) -> Option<Gap> {
         left: session.limits.max_fill_events,
         how: "memory",
     };
+    filling.pass_hidden(head);
     match filling.run().await {
         Ok(()) => session.hub.metrics.filled(filling.how),
         Err(Stop::Reset(why)) => {
@@ -112,6 +113,16 @@ struct Filling<'a> {
 }
 
 impl Filling<'_> {
+    /// Of what the client may not see, it misses nothing.
+    fn pass_hidden(&mut self, head: u64) {
+        let to = self.room.hidden_from(self.session.peer.key).min(head);
+        if to > self.cursor {
+            let nothing = FillBuilder::new(self.room.id, self.cursor, to, false);
+            self.session.peer.outbox.push(&nothing.finish());
+            self.cursor = to;
+        }
+    }
+
     async fn run(&mut self) -> Result<(), Stop> {
         let peer = &self.session.peer;
         loop {
@@ -214,6 +225,7 @@ impl Filling<'_> {
     /// Queues events in pieces that are not too large. Returns how far they go.
     async fn send(&self, from: u64, entries: &[Entry]) -> u64 {
         let outbox = &self.session.peer.outbox;
+        let hidden = self.room.hidden_from(self.session.peer.key);
         let mut cursor = from;
         let mut rest = entries;
         while !rest.is_empty() {
@@ -221,7 +233,7 @@ impl Filling<'_> {
             let to = part.last().map_or(cursor, |last| last.seq);
             let mut fill = FillBuilder::new(self.room.id, cursor, to, false);
             for entry in part {
-                fill.push(entry.frame.json());
+                fill.push(entry.shown(hidden).json());
             }
             outbox.roomy().await;
             outbox.push(&fill.finish());

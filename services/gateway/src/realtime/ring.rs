@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use veza_events::MessageId;
 
-use super::frames::{Frame, deletion, redacted};
+use super::frames::{Frame, deletion, redacted, without_hidden};
 
 /// One event.
 #[derive(Clone, Debug)]
@@ -13,6 +13,13 @@ pub(super) struct Entry {
     pub(super) seq: u64,
     /// As it goes to clients.
     pub(super) frame: Frame,
+}
+
+impl Entry {
+    /// The frame for somebody who sees nothing of what stands up to `hidden`.
+    pub(super) fn shown(&self, hidden: u64) -> Frame {
+        without_hidden(&self.frame, hidden).unwrap_or_else(|| self.frame.clone())
+    }
 }
 
 /// An unbroken stretch of a room's events: all those behind `base` up to `head`.

@@ -235,6 +235,7 @@ pub(crate) fn access(joined: bool, room: RoomId) -> Access {
             Vec::new()
         },
         categories: Vec::new(),
+        hidden: Vec::new(),
         space_seq: 0,
         member_seq: 0,
     }

@@ -362,6 +362,7 @@ impl Services for World {
             permissions: Permissions::all(),
             rooms,
             categories: Vec::new(),
+            hidden: Vec::new(),
             space_seq,
             member_seq,
         };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sea_orm::sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
-use veza_events::space::{Created, InviteCreated, RoomCreated, SpaceEvent};
+use veza_events::space::{Created, History, InviteCreated, RoomCreated, RoomHistory, SpaceEvent};
 use veza_events::{CategoryId, Permissions, RoleId, SpaceId};
 
 use super::{Moment, Schema, SqlError, array_literal, text, uuid_of, wire_name};
@@ -26,6 +26,7 @@ pub(super) struct Spaces<'a> {
 struct SpaceChange<'a> {
     created: Option<(&'a Created, OffsetDateTime)>,
     name: Option<&'a str>,
+    history: Option<History>,
     seq: i64,
 }
 
@@ -44,6 +45,7 @@ struct RoomChange<'a> {
     /// Category and position.
     placed: Option<(Option<Uuid>, u16)>,
     slow_mode_s: Option<u32>,
+    history: Option<RoomHistory>,
     archived: bool,
     seq: i64,
 }
@@ -76,6 +78,7 @@ impl<'a> Spaces<'a> {
             SpaceEvent::Changed(event) => {
                 let change = self.changed.entry(id).or_default();
                 change.name = event.name.as_deref().or(change.name);
+                change.history = event.history.or(change.history);
                 change.seq = seq;
             }
             SpaceEvent::RoleDefined(event) => {
@@ -98,6 +101,7 @@ impl<'a> Spaces<'a> {
                 change.name = event.name.as_deref().or(change.name);
                 change.topic = event.topic.as_deref().or(change.topic);
                 change.slow_mode_s = event.slow_mode_s.or(change.slow_mode_s);
+                change.history = event.history.or(change.history);
             }
             SpaceEvent::RoomPlaced(event) => {
                 let category = event.category.map(CategoryId::uuid);
@@ -156,6 +160,7 @@ impl<'a> Spaces<'a> {
 
     async fn insert_spaces(&self, connection: &mut PgConnection, schema: Schema) -> Result<u64, SqlError> {
         let (mut ids, mut names, mut owners, mut times, mut seqs) = (vec![], vec![], vec![], vec![], vec![]);
+        let mut histories = vec![];
         for (space, change) in &self.changed {
             if let Some((event, at)) = change.created {
                 ids.push(*space);
@@ -163,10 +168,11 @@ impl<'a> Spaces<'a> {
                 owners.push(uuid_of(event.owner));
                 times.push(at);
                 seqs.push(change.seq);
+                histories.push(wire_name(&change.history.unwrap_or_default()));
             }
         }
-        let sql = "INSERT INTO {s}.space (space, name, owner, created_at, seq)
-            SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::timestamptz[], $5::int8[])
+        let sql = "INSERT INTO {s}.space (space, name, owner, created_at, seq, history)
+            SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::timestamptz[], $5::int8[], $6::text[])
             ON CONFLICT (space) DO NOTHING";
         let query = schema
             .query(sql)
@@ -174,25 +180,29 @@ impl<'a> Spaces<'a> {
             .bind(names)
             .bind(owners)
             .bind(times)
-            .bind(seqs);
+            .bind(seqs)
+            .bind(histories);
         Ok(query.execute(connection).await?.rows_affected())
     }
 
     async fn update_spaces(&self, connection: &mut PgConnection, schema: Schema) -> Result<u64, SqlError> {
-        let (mut ids, mut names, mut seqs) = (vec![], vec![], vec![]);
+        let (mut ids, mut names, mut histories, mut seqs) = (vec![], vec![], vec![], vec![]);
         for (space, change) in self.changed.iter().filter(|(_, change)| change.created.is_none()) {
             ids.push(*space);
             names.push(change.name.map(text));
+            histories.push(change.history.as_ref().map(wire_name));
             seqs.push(change.seq);
         }
-        let sql = "UPDATE {s}.space AS s SET name = COALESCE(u.name, s.name), seq = u.seq
-            FROM unnest($1::uuid[], $2::text[], $3::int8[]) AS u (space, name, seq)
+        let sql = "UPDATE {s}.space AS s SET name = COALESCE(u.name, s.name), seq = u.seq,
+                history = COALESCE(u.history, s.history)
+            FROM unnest($1::uuid[], $2::text[], $3::int8[], $4::text[]) AS u (space, name, seq, history)
             WHERE s.space = u.space AND s.seq < u.seq";
         Ok(schema
             .query(sql)
             .bind(ids)
             .bind(names)
             .bind(seqs)
+            .bind(histories)
             .execute(connection)
             .await?
             .rows_affected())
@@ -248,6 +258,7 @@ impl<'a> Spaces<'a> {
         let (mut ids, mut spaces, mut names, mut topics) = (vec![], vec![], vec![], vec![]);
         let (mut kinds, mut archived, mut times, mut seqs) = (vec![], vec![], vec![], vec![]);
         let (mut categories, mut positions, mut waits) = (vec![], vec![], vec![]);
+        let mut histories = vec![];
         for (room, change) in &self.rooms {
             if let Some((event, space, at)) = change.created {
                 ids.push(*room);
@@ -262,12 +273,13 @@ impl<'a> Spaces<'a> {
                 categories.push(category);
                 positions.push(i32::from(position));
                 waits.push(change.slow_mode_s.map_or(0, u32::cast_signed));
+                histories.push(wire_name(&change.history.unwrap_or_default()));
             }
         }
         let sql = "INSERT INTO {s}.room (room, space, name, topic, kind, archived, created_at, seq, category,
-                position, slow_mode_s)
+                position, slow_mode_s, history)
             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bool[],
-                $7::timestamptz[], $8::int8[], $9::uuid[], $10::int4[], $11::int4[])
+                $7::timestamptz[], $8::int8[], $9::uuid[], $10::int4[], $11::int4[], $12::text[])
             ON CONFLICT (room) DO NOTHING";
         let query = schema
             .query(sql)
@@ -283,6 +295,7 @@ impl<'a> Spaces<'a> {
             .bind(categories)
             .bind(positions)
             .bind(waits)
+            .bind(histories)
             .execute(connection)
             .await?
             .rows_affected())
@@ -292,6 +305,7 @@ impl<'a> Spaces<'a> {
         let (mut ids, mut names, mut topics, mut archived, mut seqs) =
             (vec![], vec![], vec![], vec![], vec![]);
         let (mut categories, mut positions, mut waits) = (vec![], vec![], vec![]);
+        let mut histories = vec![];
         for (room, change) in self.rooms.iter().filter(|(_, change)| change.created.is_none()) {
             ids.push(*room);
             names.push(change.name.map(text));
@@ -301,14 +315,16 @@ impl<'a> Spaces<'a> {
             categories.push(change.placed.and_then(|(category, _)| category));
             positions.push(change.placed.map(|(_, position)| i32::from(position)));
             waits.push(change.slow_mode_s.map(u32::cast_signed));
+            histories.push(change.history.as_ref().map(wire_name));
         }
         let sql =
             "UPDATE {s}.room AS r SET name = COALESCE(u.name, r.name), topic = COALESCE(u.topic, r.topic),
                 archived = r.archived OR u.archived, seq = u.seq,
                 category = CASE WHEN u.position IS NULL THEN r.category ELSE u.category END,
-                position = COALESCE(u.position, r.position), slow_mode_s = COALESCE(u.wait, r.slow_mode_s)
+                position = COALESCE(u.position, r.position), slow_mode_s = COALESCE(u.wait, r.slow_mode_s),
+                history = COALESCE(u.history, r.history)
             FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bool[], $5::int8[], $6::uuid[], $7::int4[],
-                $8::int4[]) AS u (room, name, topic, archived, seq, category, position, wait)
+                $8::int4[], $9::text[]) AS u (room, name, topic, archived, seq, category, position, wait, history)
             WHERE r.room = u.room AND r.seq < u.seq";
         let query = schema
             .query(sql)
@@ -319,7 +335,8 @@ impl<'a> Spaces<'a> {
             .bind(seqs)
             .bind(categories)
             .bind(positions)
-            .bind(waits);
+            .bind(waits)
+            .bind(histories);
         Ok(query.execute(connection).await?.rows_affected())
     }
 

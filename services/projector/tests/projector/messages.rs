@@ -418,6 +418,6 @@ async fn lists_of(reader: &ReadModel, community: &Community, message: MessageId,
     };
     let cheese = reader.reactors(message, "🧀", &all).await.unwrap();
     assert_eq!(cheese.items.len(), community.people.len());
-    assert_eq!(reader.pins(room, &all).await.unwrap().items[0].id, message);
+    assert_eq!(reader.pins(room, 0, &all).await.unwrap().items[0].id, message);
     assert_eq!(reader.count_pins(room, message).await.unwrap(), 0);
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use veza_events::{RoomId, SpaceId};
 
 use crate::messages::{self, COLUMNS, joins};
-use crate::queries::{rows, statement};
+use crate::queries::{rows, sequence, statement};
 use crate::rows::Message;
 
 pub use words::{FILTERS, Has, MAX_CHARS, SearchWords, WordsError};
@@ -57,11 +57,20 @@ impl Snippet {
     }
 }
 
+/// Where to look.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SearchedRooms {
+    /// The rooms; their threads are looked in too.
+    pub rooms: Vec<RoomId>,
+    /// Those of which nothing is found up to a sequence, and that sequence.
+    pub hidden: Vec<(RoomId, u64)>,
+}
+
 /// At most `limit` messages of `rooms`, behind the message `after` in the order of the answer.
 pub(crate) async fn find(
     db: &DatabaseConnection,
     search: &SearchWords,
-    in_rooms: &[RoomId],
+    place: &SearchedRooms,
     after: Option<Uuid>,
     limit: usize,
 ) -> Result<Vec<Hit>, DbErr> {
@@ -76,6 +85,9 @@ pub(crate) async fn find(
             SELECT m.* FROM read.message m
             WHERE (m.room = ANY($4) OR m.room IN (SELECT thread FROM read.thread WHERE room = ANY($4)))
             AND m.body IS NOT NULL
+            AND ($12::uuid[] = '{{}}' OR NOT EXISTS (
+                SELECT FROM unnest($12::uuid[], $13::int8[]) AS h (room, seq) WHERE m.seq <= h.seq
+                AND (m.room = h.room OR m.room IN (SELECT t.thread FROM read.thread t WHERE t.room = h.room))))
             AND (veza.search_query($1, $2, $3) IS NULL OR m.search @@ veza.search_query($1, $2, $3))
             AND ($5::text[] = '{{}}' OR m.author IN
                 (SELECT account FROM read.account WHERE lower(handle) = ANY($5) OR account::text = ANY($5)))
@@ -94,11 +106,12 @@ pub(crate) async fn find(
         joins("read")
     );
     let lower = |texts: &[String]| texts.iter().map(|text| text.to_lowercase()).collect::<Vec<_>>();
-    let values: [Value; 11] = [
+    let ids = |rooms: &mut dyn Iterator<Item = RoomId>| rooms.map(RoomId::uuid).collect::<Vec<_>>();
+    let values: [Value; 13] = [
         search.words.clone().into(),
         search.phrases.clone().into(),
         search.without.clone().into(),
-        in_rooms.iter().map(|room| room.uuid()).collect::<Vec<_>>().into(),
+        ids(&mut place.rooms.iter().copied()).into(),
         lower(&search.from).into(),
         lower(&search.rooms).into(),
         search.has.contains(&Has::Link).into(),
@@ -106,6 +119,13 @@ pub(crate) async fn find(
         search.until.into(),
         after.into(),
         rows(limit),
+        ids(&mut place.hidden.iter().map(|(room, _)| *room)).into(),
+        place
+            .hidden
+            .iter()
+            .map(|(_, seq)| sequence(*seq))
+            .collect::<Vec<_>>()
+            .into(),
     ];
     let found = transaction.query_all_raw(statement(&sql, values)).await?;
     transaction.commit().await?;

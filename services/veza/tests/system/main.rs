@@ -11,6 +11,7 @@ mod example;
 mod failures;
 mod files;
 mod grpc;
+mod history;
 mod log;
 mod messages;
 mod moderation;

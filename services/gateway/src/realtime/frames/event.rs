@@ -212,6 +212,24 @@ pub(crate) fn redacted(frame: &Frame, message: MessageId) -> Option<Frame> {
     Some(Frame::text(event.to_string().as_bytes()))
 }
 
+/// An event without the text that it gives a message which stands up to `hidden`, if it does.
+pub(crate) fn without_hidden(frame: &Frame, hidden: u64) -> Option<Frame> {
+    const KIND: &str = "\"room.message_edited.v1\"";
+    let json = frame.json();
+    if !json.windows(KIND.len()).any(|window| window == KIND.as_bytes()) {
+        return None;
+    }
+    let mut event: Value = serde_json::from_slice(json).ok()?;
+    let data = event.get_mut("data")?.as_object_mut()?;
+    let of_hidden = data.get("posted")?.as_u64()? <= hidden;
+    if !of_hidden || data.get("body").is_none_or(Value::is_null) {
+        return None;
+    }
+    data.insert("body".into(), Value::Null);
+    data.remove("mentions");
+    Some(Frame::text(event.to_string().as_bytes()))
+}
+
 /// The message whose deletion an event tells.
 pub(crate) fn deletion(frame: &Frame) -> Option<MessageId> {
     const KIND: &str = "\"room.message_deleted.v1\"";
@@ -229,7 +247,7 @@ pub(crate) fn deletion(frame: &Frame) -> Option<MessageId> {
 mod tests {
     use serde_json::json;
     use uuid::Uuid;
-    use veza_events::room::{MessageDeleted, MessagePosted};
+    use veza_events::room::{MessageDeleted, MessageEdited, MessagePosted};
 
     use super::*;
 
@@ -309,6 +327,32 @@ mod tests {
         expected["data"]["body"] = Value::Null;
         assert_eq!(parsed(&told), expected);
         assert_eq!(redacted(&told, id(4)), None, "once is enough");
+    }
+
+    #[test]
+    fn a_new_text_is_told_without_itself_to_who_may_not_see_the_message() {
+        let edited = MessageEdited {
+            space: id(5),
+            room: id(1),
+            message: id(4),
+            posted: 8,
+            author: id(2),
+            body: "\"room.message_edited.v1\"".to_owned().into(),
+            mentions: None,
+            parent: None,
+        };
+        let of_edit = EventHead {
+            kind: "room.message_edited.v1",
+            ..head()
+        };
+        let frame = event_frame(&of_edit, Some(&edited.into()));
+        assert_eq!(without_hidden(&frame, 7), None);
+        let told = without_hidden(&frame, 8).unwrap();
+        let mut expected = parsed(&frame);
+        expected["data"]["body"] = Value::Null;
+        assert_eq!(parsed(&told), expected);
+        let text = event_frame(&head(), Some(&posted("\"room.message_edited.v1\"".into())));
+        assert_eq!(without_hidden(&text, 100), None);
     }
 
     #[test]

@@ -9,7 +9,9 @@ mod incoming;
 mod outgoing;
 mod wire;
 
-pub(super) use event::{EventFrame, EventHead, deletion, event_frame, message_json, redacted};
+pub(super) use event::{
+    EventFrame, EventHead, deletion, event_frame, message_json, redacted, without_hidden,
+};
 #[cfg(test)]
 pub(super) use incoming::KINDS;
 pub(super) use incoming::{BadFrame, Incoming, Level, Mood, ResumeFrom};

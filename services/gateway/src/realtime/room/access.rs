@@ -75,6 +75,7 @@ impl Room {
             .filter(|watcher| watcher.account == account)
         {
             watcher.suspended = false;
+            watcher.hidden = access.hidden_up_to(self.gate);
             watcher.go_on(self.id, &state.ring);
         }
         Granted::Yes

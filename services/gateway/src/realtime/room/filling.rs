@@ -59,7 +59,10 @@ impl Room {
         }
         let mut fill = FillBuilder::new(self.id, from, head, true);
         for entry in entries {
-            fill.push(entry.frame.json());
+            match watcher.hidden {
+                0 => fill.push(entry.frame.json()),
+                hidden => fill.push(entry.shown(hidden).json()),
+            }
         }
         watcher.outbox.push(&fill.finish());
         watcher.sent = head;

@@ -140,6 +140,7 @@ impl Play {
             permissions: Permissions::all(),
             rooms: vec![(id::<RoomId>(1), Permissions::all())],
             categories: Vec::new(),
+            hidden: Vec::new(),
             space_seq: u64::MAX,
             member_seq: u64::MAX,
         };
@@ -308,6 +309,7 @@ fn an_access_that_is_older_than_what_made_it_uncertain_does_not_count() {
         permissions: Permissions::all(),
         rooms: vec![(id(1), Permissions::all())],
         categories: Vec::new(),
+        hidden: Vec::new(),
         space_seq: 6,
         member_seq: 0,
     };

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use veza_events::{AccountId, MessageId, RoomId, SpaceId};
 use veza_platform::event_log::Record;
 
-use super::frames::{Frame, Level, join};
+use super::frames::{Frame, Level, join, without_hidden};
 use super::outbox::Outbox;
 use super::ring::{Ring, RingLimits};
 use super::sockets::SocketKey;
@@ -91,6 +91,8 @@ struct Watcher {
     suspended: bool,
     /// What the look-up must have seen at least.
     need: Need,
+    /// It sees nothing of what stands up to here.
+    hidden: u64,
 }
 
 /// What became of an event.
@@ -214,13 +216,19 @@ impl Room {
             return (0, 0);
         };
         let events = waiting.len();
-        let joined = join(waiting.map(|entry| &entry.frame));
+        // The text of a message that somebody may not see, told anew.
+        let tells = |hidden| {
+            waiting
+                .clone()
+                .any(|entry| without_hidden(&entry.frame, hidden).is_some())
+        };
+        let joined = join(waiting.clone().map(|entry| &entry.frame));
         let mut recipients = 0;
         for watcher in &mut state.watchers {
             if watcher.held || watcher.suspended || watcher.level == Level::Badge {
                 continue;
             }
-            if watcher.sent == from {
+            if watcher.sent == from && (watcher.hidden == 0 || !tells(watcher.hidden)) {
                 watcher.outbox.push_events(self.id, head, &joined);
                 watcher.sent = head;
             } else {
@@ -254,6 +262,7 @@ impl Room {
             held: true,
             suspended: true,
             need: Need::default(),
+            hidden: 0,
         };
         if let Some(&at) = state.index.get(&socket) {
             let need = state.watchers[at].need;
@@ -310,6 +319,13 @@ impl Room {
         let state = self.lock();
         let watcher = state.index.get(&socket).map(|&at| &state.watchers[at]);
         watcher.is_some_and(|watcher| watcher.level == Level::Full && !watcher.suspended)
+    }
+
+    /// Up to which sequence a socket sees nothing of the room.
+    pub(super) fn hidden_from(&self, socket: SocketKey) -> u64 {
+        let state = self.lock();
+        let watcher = state.index.get(&socket).map(|&at| &state.watchers[at]);
+        watcher.map_or(0, |watcher| watcher.hidden)
     }
 
     /// Watchers, and bytes kept in memory.
@@ -379,6 +395,10 @@ impl Watcher {
             return;
         }
         match ring.behind(self.sent) {
+            Some(missing) if self.hidden > 0 => {
+                let shown: Vec<_> = missing.map(|entry| entry.shown(self.hidden)).collect();
+                self.outbox.push_events(room, ring.head(), &join(shown.iter()));
+            }
             Some(missing) => {
                 let joined = join(missing.map(|entry| &entry.frame));
                 self.outbox.push_events(room, ring.head(), &joined);

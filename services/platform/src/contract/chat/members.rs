@@ -99,8 +99,21 @@ pub struct Access {
     /// Categories that the account may know of, with what it may do in them.
     #[serde(default)]
     pub categories: Vec<(CategoryId, Permissions)>,
+    /// Rooms of which the account sees nothing up to a sequence of the space's stream, and that sequence.
+    #[serde(default)]
+    pub hidden: Vec<(RoomId, u64)>,
     /// Sequence of the space's last event that this is based on.
     pub space_seq: u64,
     /// Sequence of the membership's last event that this is based on; 0 if there is none.
     pub member_seq: u64,
+}
+
+impl Access {
+    /// Up to which sequence the account sees nothing of a room; 0 when it may see all of it. Threads go by the
+    /// room that they hang on.
+    #[must_use]
+    pub fn hidden_up_to(&self, room: RoomId) -> u64 {
+        let mut hidden = self.hidden.iter();
+        hidden.find(|(id, _)| *id == room).map_or(0, |(_, seq)| *seq)
+    }
 }

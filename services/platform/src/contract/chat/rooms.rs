@@ -1,7 +1,10 @@
 //! Rooms and threads.
 
 use serde::{Deserialize, Serialize};
-use veza_events::{CategoryId, MessageId, RoomId, SpaceId, space::RoomKind};
+use veza_events::{
+    CategoryId, MessageId, RoomId, SpaceId,
+    space::{RoomHistory, RoomKind},
+};
 
 use crate::event_log::Position;
 
@@ -45,6 +48,9 @@ pub struct ChangeRoom {
     /// Seconds that one waits between two messages; 0 for none.
     #[serde(default)]
     pub slow_mode_s: Option<u32>,
+    /// How much of it those see who come later.
+    #[serde(default)]
+    pub history: Option<RoomHistory>,
     /// Take nothing new from now on. Cannot be undone.
     pub archive: bool,
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use veza_events::{
     CategoryId, Permissions, RoleId, RoomId, SpaceId,
-    space::{Place, Whom},
+    space::{History, Place, Whom},
 };
 
 use crate::event_log::Position;
@@ -52,6 +52,9 @@ pub struct ChangeSpace {
     pub space: SpaceId,
     /// The new name.
     pub name: Option<String>,
+    /// How much of its rooms those see who come later.
+    #[serde(default)]
+    pub history: Option<History>,
 }
 
 /// Make a group of rooms.
