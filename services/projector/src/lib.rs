@@ -5,6 +5,7 @@
 
 mod after;
 mod batch;
+pub mod exports;
 mod janitor;
 mod language;
 mod metrics;

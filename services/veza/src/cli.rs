@@ -49,6 +49,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: ProjectionAction,
     },
+    /// Write what belongs to a person, or what was said in a space, into a ZIP of JSON and files.
+    Export {
+        #[command(subcommand)]
+        what: ExportWhat,
+    },
     /// Measure this machine against references in the same run.
     Bench(crate::bench::BenchArgs),
     /// Run the public door: HTTP and WebSocket.
@@ -86,6 +91,34 @@ pub(crate) enum ConfigAction {
     Show,
     /// Say what is wrong or doubtful about them.
     Check,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ExportWhat {
+    /// Profile, memberships, messages, reactions, settings and files of one account.
+    Account {
+        /// Its handle or id.
+        account: String,
+        #[command(flatten)]
+        to: ExportTo,
+    },
+    /// All that was said in a space, private rooms included.
+    Space {
+        /// Its id.
+        space: uuid::Uuid,
+        #[command(flatten)]
+        to: ExportTo,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportTo {
+    /// File to write; it must not be there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Largest archive, in bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 1_099_511_627_776)]
+    pub(crate) max_bytes: u64,
 }
 
 #[derive(Debug, Subcommand)]

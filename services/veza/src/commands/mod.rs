@@ -3,6 +3,7 @@
 pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod down;
+pub(crate) mod export;
 pub(crate) mod projection;
 pub(crate) mod setup;
 pub(crate) mod status;

@@ -8,6 +8,7 @@ mod chaos;
 mod conversation;
 mod directs;
 mod example;
+mod export;
 mod failures;
 mod files;
 mod grpc;

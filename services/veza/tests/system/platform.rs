@@ -17,7 +17,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) struct Platform {
     pub(crate) fleet: Fleet,
-    _folder: TestFolder,
+    folder: TestFolder,
 }
 
 pub(crate) const EVERY_ROLE: [&str; 4] = ["accounts", "chat", "projector", "gateway"];
@@ -76,10 +76,12 @@ impl Platform {
         let fleet = Fleet::start(&Tools::find(), options)
             .await
             .unwrap_or_else(|error| panic!("{error}"));
-        Self {
-            fleet,
-            _folder: folder,
-        }
+        Self { fleet, folder }
+    }
+
+    /// For files of the test.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     pub(crate) fn api(&self) -> Api {
