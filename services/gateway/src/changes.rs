@@ -65,7 +65,7 @@ impl Gateway {
         about: About,
         change: MessageChange,
     ) -> Result<Posted, Problem> {
-        let message = about.message;
+        let (message, author) = (about.message, caller.account()?);
         let found = self.read.message(message).await;
         let command = match (found, about.seen_at) {
             (Ok(None) | Err(ReadError::Unavailable { .. }), Some((room, posted))) => ChangeMessage {
@@ -73,11 +73,12 @@ impl Gateway {
                 room,
                 message,
                 posted,
-                change,
+                change: self.with_mentions(author, room, change).await,
                 seen: SeenMessage::default(),
             },
             (found, _) => {
-                let placed = self.readable(caller.account()?, found).await?;
+                let placed = self.readable(author, found).await?;
+                let change = self.with_mentions(author, placed.room, change).await;
                 self.known_change(placed, change).await?
             }
         };

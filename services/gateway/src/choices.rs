@@ -1,41 +1,18 @@
 //! What accounts have chosen for their rooms and spaces: of which messages they are told.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
-use veza_events::{AccountId, RoomId, SpaceId, Timestamp};
+use veza_events::{AccountId, RoomId, SpaceId};
 use veza_platform::ambient;
 use veza_platform::contract::{Problem, ProblemKind};
 use veza_platform::event_log::EventLog;
 use veza_platform::kv::{Kv, KvError};
 use veza_platform::notices::Notices;
-use veza_readmodel::notice::{AccountNotice, NoticeData, NotificationLevel};
+use veza_readmodel::notice::{AccountNotice, NoticeData};
+use veza_readmodel::{Choice, Choices};
 
-/// Bucket of the choices.
-const BUCKET: &str = "ACCOUNT_SETTINGS";
 /// Rooms and spaces that one account can choose something for.
 const MAX_CHOICES: usize = 2_000;
 /// Times that a write is tried against others.
 const TRIES: u32 = 8;
-
-/// One choice; absent parts are as by default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Choice {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) level: Option<NotificationLevel>,
-    /// Nothing is told until then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) mute_until: Option<Timestamp>,
-}
-
-/// All choices of an account.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Choices {
-    #[serde(default)]
-    pub(crate) spaces: BTreeMap<SpaceId, Choice>,
-    #[serde(default)]
-    pub(crate) rooms: BTreeMap<RoomId, Choice>,
-}
 
 /// For what a choice is made.
 #[derive(Clone, Copy, Debug)]
@@ -44,24 +21,22 @@ pub(crate) enum Scope {
     Room(SpaceId, RoomId),
 }
 
-impl Choices {
-    fn get(&self, scope: Scope) -> Choice {
-        match scope {
-            Scope::Space(space) => self.spaces.get(&space),
-            Scope::Room(_, room) => self.rooms.get(&room),
-        }
-        .copied()
-        .unwrap_or_default()
+fn chosen(all: &Choices, scope: Scope) -> Choice {
+    match scope {
+        Scope::Space(space) => all.spaces.get(&space),
+        Scope::Room(_, room) => all.rooms.get(&room),
     }
+    .copied()
+    .unwrap_or_default()
+}
 
-    fn set(&mut self, scope: Scope, choice: Choice) {
-        let none = choice == Choice::default();
-        match scope {
-            Scope::Space(space) if none => drop(self.spaces.remove(&space)),
-            Scope::Space(space) => drop(self.spaces.insert(space, choice)),
-            Scope::Room(_, room) if none => drop(self.rooms.remove(&room)),
-            Scope::Room(_, room) => drop(self.rooms.insert(room, choice)),
-        }
+fn set(all: &mut Choices, scope: Scope, choice: Choice) {
+    let none = choice == Choice::default();
+    match scope {
+        Scope::Space(space) if none => drop(all.spaces.remove(&space)),
+        Scope::Space(space) => drop(all.spaces.insert(space, choice)),
+        Scope::Room(_, room) if none => drop(all.rooms.remove(&room)),
+        Scope::Room(_, room) => drop(all.rooms.insert(room, choice)),
     }
 }
 
@@ -74,7 +49,7 @@ pub struct ChoiceBook {
 impl ChoiceBook {
     pub(crate) fn new(log: &EventLog) -> Self {
         Self {
-            kv: Kv::open(log, BUCKET),
+            kv: Kv::open(log, Choices::BUCKET),
             notices: Notices::open(log),
         }
     }
@@ -105,11 +80,11 @@ impl ChoiceBook {
                 || (Choices::default(), None),
                 |entry| (entry.value, Some(entry.revision)),
             );
-            if all.get(scope) == choice {
+            if chosen(&all, scope) == choice {
                 // Again, should the answer to the first try be lost before it was told.
                 return self.tell(account, scope, choice).await;
             }
-            all.set(scope, choice);
+            set(&mut all, scope, choice);
             if all.rooms.len() + all.spaces.len() > MAX_CHOICES {
                 let detail = "choices for that many rooms and spaces are not kept; take some back";
                 let code = "account.too_many_choices";

@@ -11,6 +11,7 @@ mod feeds;
 mod files;
 pub mod grpc;
 mod http;
+mod mentions;
 mod problems;
 #[cfg(test)]
 mod raw;

@@ -26,6 +26,7 @@ use crate::choices::ChoiceBook;
 use crate::digest;
 use crate::files::Intake;
 use crate::http::Origins;
+use crate::mentions::NameBook;
 use crate::reads::Reads;
 use crate::rooms::RoomIndex;
 use crate::tickets::Tickets;
@@ -61,6 +62,8 @@ pub struct Gateway {
     pub rooms: RoomIndex,
     /// How far accounts have read.
     pub reads: Arc<Reads>,
+    /// Whom names in texts mean.
+    pub(crate) names: NameBook,
     /// What accounts have chosen to be told of.
     pub choices: ChoiceBook,
     /// Tickets for sockets.
@@ -111,6 +114,7 @@ impl Gateway {
                 &log,
                 Duration::from_millis(config.realtime.read_marker_interval_ms),
             )),
+            names: NameBook::new(parts.read.clone(), &runtime.metrics),
             choices: ChoiceBook::new(&log),
             idempotency: Kv::open(&log, IDEMPOTENCY),
             ledger: parts.ledger,
@@ -153,7 +157,7 @@ impl Gateway {
     /// `room.not_found`, `platform.busy`, `platform.unavailable`.
     pub(crate) async fn mark_read(&self, account: AccountId, room: RoomId, seq: u64) -> Result<u64, Problem> {
         let place = self.rooms.place(room).await?;
-        self.access.in_room(account, place.space, room).await?;
+        self.access.in_room(account, place.space, place.gate).await?;
         let subject = Subject::Room(place.shard, room).to_string();
         let last = self.log.last(&subject).await.map_err(read_problem)?;
         let seq = seq.min(last.map_or(0, |last| last.position.seq));

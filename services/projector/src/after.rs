@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use veza_events::AccountId;
 use veza_platform::ambient;
-use veza_platform::event_log::{EventLog, StreamName};
+use veza_platform::event_log::StreamName;
+use veza_platform::ledger::Ledger;
 use veza_platform::lifecycle::Lifecycle;
 use veza_readmodel::cache::{CacheChanges, CacheError, CacheWriter};
 use veza_readmodel::notice::PositionNotice;
 
+use crate::audience::Audience;
 use crate::metrics::StreamMetrics;
-use crate::notices::{Notice, Teller, Telling};
+use crate::notices::{News, Teller, Telling};
 
 /// Commits that may wait for caches and notices.
 const QUEUE: usize = 64;
@@ -31,7 +32,7 @@ pub(crate) struct Commit {
     /// Where the tables were before it.
     pub(crate) from: u64,
     /// What it has to tell the devices of accounts.
-    pub(crate) notices: Vec<(AccountId, Notice)>,
+    pub(crate) news: Vec<News>,
     /// Nothing was written; the owner only shows that it still is.
     pub(crate) idle: bool,
     /// The tables are far behind the log: caches would only be filled and emptied again.
@@ -55,7 +56,7 @@ impl After {
         lifecycle: &Lifecycle,
         stream: StreamName,
         client: async_nats::Client,
-        log: &EventLog,
+        (ledger, audience): (Ledger, Arc<Audience>),
         cache: Option<CacheWriter>,
         metrics: StreamMetrics,
     ) -> Self {
@@ -74,7 +75,7 @@ impl After {
             client,
             cache,
         };
-        let teller = Teller::start(lifecycle, task.stream.clone(), log, metrics);
+        let teller = Teller::start(lifecycle, task.stream.clone(), ledger, audience, metrics);
         lifecycle.spawn("after_commit", task.run(commits));
         Self {
             queue,
@@ -90,7 +91,7 @@ impl After {
             from: commit.from,
             to: commit.cache.position,
             far_behind: commit.far_behind,
-            notices: std::mem::take(&mut commit.notices),
+            news: std::mem::take(&mut commit.news),
         });
         if let Err(mpsc::error::TrySendError::Full(commit)) = self.queue.try_send(commit)
             && (!commit.idle || commit.cache_outdated)

@@ -4,6 +4,7 @@
 //! are hints to those who could also look.
 
 mod after;
+mod audience;
 mod batch;
 pub mod exports;
 mod janitor;

@@ -28,6 +28,8 @@ pub struct ProjectorMetrics {
     cache_failures: PerStream<Counter>,
     notices: PerStream<Counter>,
     notices_delayed: PerStream<Counter>,
+    /// Mentions of which only those were told who are called by name.
+    pub(crate) mentions_left_out: Counter,
     position: PerStream<Gauge>,
     lag_events: PerStream<Gauge>,
     lag_seconds: PerStream<Gauge<f64, AtomicU64>>,
@@ -108,6 +110,7 @@ impl ProjectorMetrics {
             cache_failures: counters(),
             notices: counters(),
             notices_delayed: counters(),
+            mentions_left_out: Counter::default(),
             position: Family::new_with_constructor(Gauge::default),
             lag_events: Family::new_with_constructor(Gauge::default),
             lag_seconds: Family::new_with_constructor(Gauge::default),
@@ -151,6 +154,11 @@ impl ProjectorMetrics {
             "notices_delayed",
             "Times that notices could not be told at once",
             &self.notices_delayed,
+        );
+        registry.register(
+            "projector_mentions_left_out",
+            "Mentions of roles and everybody that reached too many, and told only those called by name",
+            self.mentions_left_out.clone(),
         );
         registry.register(
             "projector_position",

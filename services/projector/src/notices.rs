@@ -1,21 +1,25 @@
 //! Telling the devices of accounts what they can read now: every event that concerns an account, once, in the
 //! order of its stream. What could not be told at once is told from the log; what is too much ends all chains.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use veza_events::account::AccountEvent;
 use veza_events::member::MemberEvent;
+use veza_events::room::RoomEvent;
 use veza_events::{AccountId, Envelope, Event, Subject};
-use veza_platform::event_log::{AppendError, EventLog, Position, Record, StreamName};
+use veza_platform::event_log::{AppendError, Position, Record, StreamName};
 use veza_platform::kv::Kv;
-use veza_platform::ledger::read_envelope;
+use veza_platform::ledger::{Ledger, read_envelope};
 use veza_platform::lifecycle::Lifecycle;
 use veza_platform::notices::Notices;
 use veza_readmodel::notice::{AccountNotice, NoticeData};
 
-use crate::batch::{Batch, Content};
+use crate::audience::{Audience, Mention};
+use crate::batch::{Content, Item, read_item};
 use crate::metrics::StreamMetrics;
 
 /// Bucket of the positions up to which was told.
@@ -32,12 +36,23 @@ const MAX_CATCH_UP: u64 = 50_000;
 const PAGE: usize = 1_000;
 /// Notices under way at once.
 const IN_FLIGHT: usize = 64;
+/// Mentions whose readers are looked for at once.
+const LOOKING: usize = 8;
 
 /// A notice, and the event that it tells of.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Notice {
     position: Position,
     notice: AccountNotice,
+}
+
+/// What an event has to tell.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// To one account.
+    One(AccountId, Box<Notice>),
+    /// To those whom a message speaks of.
+    Mention(Box<Mention>),
 }
 
 /// A commit, as far as devices are concerned.
@@ -47,13 +62,14 @@ pub(crate) struct Telling {
     pub(crate) to: u64,
     /// The tables are far behind the log: nobody waits for this.
     pub(crate) far_behind: bool,
-    pub(crate) notices: Vec<(AccountId, Notice)>,
+    pub(crate) news: Vec<News>,
 }
 
 /// Tells of one stream.
 pub(crate) struct Teller {
     stream: StreamName,
-    log: EventLog,
+    ledger: Ledger,
+    audience: Arc<Audience>,
     notices: Notices,
     kept: Kv<u64>,
     metrics: StreamMetrics,
@@ -69,11 +85,12 @@ impl Teller {
     pub(crate) fn start(
         lifecycle: &Lifecycle,
         stream: StreamName,
-        log: &EventLog,
+        ledger: Ledger,
+        audience: Arc<Audience>,
         metrics: StreamMetrics,
     ) -> mpsc::Sender<Telling> {
         let (sender, mut commits) = mpsc::channel::<Telling>(QUEUE);
-        let (log, notices, kept) = (log.clone(), Notices::open(log), Kv::open(log, BUCKET));
+        let (notices, kept) = (Notices::open(ledger.log()), Kv::open(ledger.log(), BUCKET));
         lifecycle.spawn("notices", async move {
             let told = loop {
                 match kept.get_consistent(stream.as_str()).await {
@@ -89,7 +106,8 @@ impl Teller {
             let told = told.unwrap_or(first.from);
             let mut teller = Self {
                 stream,
-                log,
+                ledger,
+                audience,
                 notices,
                 kept,
                 metrics,
@@ -133,7 +151,7 @@ impl Teller {
             self.left_out = false;
         }
         if self.told == commit.from {
-            self.publish(commit.notices).await?;
+            self.publish(commit.news).await?;
         } else {
             self.catch_up(commit.to).await?;
         }
@@ -145,23 +163,46 @@ impl Teller {
     async fn catch_up(&mut self, to: u64) -> anyhow::Result<()> {
         while self.told < to {
             let page = self
-                .log
+                .ledger
+                .log()
                 .page(&self.stream, self.told, PAGE, None, Some(to))
                 .await?;
             let Some(last) = page.records.last().map(|last| last.position.seq) else {
                 // A replica that is behind: what is in the tables is in the log.
                 anyhow::bail!("the log is behind");
             };
-            self.publish(page.records.iter().filter_map(of_record).collect())
-                .await?;
+            let mut news = Vec::new();
+            for record in page.records.into_iter().filter(tells) {
+                news.extend(of_item(&read_item(&self.ledger, &self.metrics, record).await));
+            }
+            self.publish(news).await?;
             self.told = last;
         }
         Ok(())
     }
 
-    /// Stores notices, many at once but sent in order.
-    async fn publish(&self, notices: Vec<(AccountId, Notice)>) -> Result<(), AppendError> {
-        let mut rest = notices.as_slice();
+    /// Stores what is told, many at once but sent in order.
+    async fn publish(&self, news: Vec<News>) -> anyhow::Result<()> {
+        let looked_up = news.into_iter().map(async |one| match one {
+            News::One(account, notice) => anyhow::Ok(vec![(account, *notice)]),
+            News::Mention(mention) => {
+                let told = self.audience.of(&mention).await?.into_iter();
+                let notice = |(account, notice)| {
+                    let position = mention.position.clone();
+                    (account, Notice { position, notice })
+                };
+                Ok(told.map(notice).collect())
+            }
+        });
+        let notices: Vec<Vec<(AccountId, Notice)>> = futures::stream::iter(looked_up)
+            .buffered(LOOKING)
+            .try_collect()
+            .await?;
+        Ok(self.store(&notices.concat()).await?)
+    }
+
+    async fn store(&self, notices: &[(AccountId, Notice)]) -> Result<(), AppendError> {
+        let mut rest = notices;
         while !rest.is_empty() {
             let (part, behind) = rest.split_at(rest.len().min(IN_FLIGHT));
             let stored = part.iter().map(async |(account, Notice { position, notice })| {
@@ -189,37 +230,38 @@ async fn sender_gone(commits: &mut mpsc::Receiver<Telling>) {
     while commits.recv().await.is_some() {}
 }
 
-/// What of a batch the devices of people should hear.
-pub(crate) fn of_batch(batch: &Batch) -> Vec<(AccountId, Notice)> {
-    let events = batch.items.iter().filter_map(|item| match &item.content {
-        Content::Event(recorded) => notice(
+/// Whether a record may have something to tell, so that the others need not be opened.
+fn tells(record: &Record) -> bool {
+    match record.subject.parse() {
+        Ok(Subject::Account(_) | Subject::Member(..)) => true,
+        Ok(Subject::Room(..)) => {
+            let event = read_envelope(record)
+                .ok()
+                .and_then(|envelope| Event::decode(&envelope.kind, &record.payload).ok());
+            matches!(event, Some(Event::Room(RoomEvent::MessagePosted(event))) if event.mentions.is_some())
+        }
+        Ok(Subject::Handle(_) | Subject::Space(..)) | Err(_) => false,
+    }
+}
+
+/// What of these events the devices of people should hear.
+pub(crate) fn of_items(items: &[Item]) -> Vec<News> {
+    items.iter().filter_map(of_item).collect()
+}
+
+fn of_item(item: &Item) -> Option<News> {
+    match &item.content {
+        Content::Event(recorded) => news(
             &recorded.subject,
             &recorded.event,
             &recorded.envelope,
-            recorded.position.clone(),
+            &recorded.position,
         ),
         Content::Unknown(_) | Content::Unreadable(_) => None,
-    });
-    events.collect()
-}
-
-/// The same of a record, which need not be opened for it.
-fn of_record(record: &Record) -> Option<(AccountId, Notice)> {
-    let subject = record.subject.parse().ok()?;
-    if !matches!(subject, Subject::Account(_) | Subject::Member(..)) {
-        return None;
     }
-    let envelope = read_envelope(record).ok()?;
-    let event = Event::decode(&envelope.kind, &record.payload).ok()?;
-    notice(&subject, &event, &envelope, record.position.clone())
 }
 
-fn notice(
-    subject: &Subject,
-    event: &Event,
-    envelope: &Envelope,
-    position: Position,
-) -> Option<(AccountId, Notice)> {
+fn news(subject: &Subject, event: &Event, envelope: &Envelope, position: &Position) -> Option<News> {
     // What somebody says is told by the room.
     if matches!(event, Event::Member(MemberEvent::Spoke(_))) {
         return None;
@@ -238,6 +280,10 @@ fn notice(
             };
             (account, data)
         }
+        (Event::Room(RoomEvent::MessagePosted(event)), _) => {
+            let mention = Mention::of(position, envelope.time, event)?;
+            return Some(News::Mention(Box::new(mention)));
+        }
         (Event::Account(_) | Event::Handle(_) | Event::Space(_) | Event::Room(_), _) => return None,
     };
     let notice = AccountNotice {
@@ -246,7 +292,8 @@ fn notice(
         at: envelope.time,
         data,
     };
-    Some((account, Notice { position, notice }))
+    let position = position.clone();
+    Some(News::One(account, Box::new(Notice { position, notice })))
 }
 
 fn account_data(event: &AccountEvent) -> NoticeData {

@@ -5,17 +5,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
+use veza_events::Shards;
 use veza_platform::blobs::Blobs;
+use veza_platform::bus::Bus;
 use veza_platform::config::Config;
 use veza_platform::event_log::{EventLog, LogOptions, StreamName};
 use veza_platform::keyring::Keyring;
+use veza_platform::kv::Kv;
 use veza_platform::ledger::Ledger;
 use veza_platform::lifecycle::Lifecycle;
 use veza_platform::runtime::Runtime;
 use veza_platform::{nats, postgres};
-use veza_readmodel::CacheOptions;
 use veza_readmodel::cache::CacheWriter;
+use veza_readmodel::{CacheOptions, Choices, PostgresOptions, ReadMetrics, ReadModel, ReadOptions};
 
+use crate::audience::Audience;
 use crate::janitor::Janitor;
 use crate::metrics::ProjectorMetrics;
 use crate::stream::StreamLoop;
@@ -24,6 +28,8 @@ use crate::stream::StreamLoop;
 const SOURCE: &str = "veza/projector";
 /// How often the heads of the streams are compared with the tables.
 const LAG_INTERVAL: Duration = Duration::from_secs(2);
+/// Connections to look up whom a mention reaches.
+const LOOK_UPS: u32 = 2;
 /// Pause between two looks at whether all loops have begun.
 const START_POLL: Duration = Duration::from_millis(20);
 
@@ -35,6 +41,8 @@ pub(crate) struct Parts {
     pub(crate) client: async_nats::Client,
     pub(crate) cache: Option<CacheWriter>,
     pub(crate) metrics: ProjectorMetrics,
+    /// Whom mentions reach.
+    pub(crate) audience: Arc<Audience>,
 }
 
 impl Parts {
@@ -47,14 +55,43 @@ impl Parts {
             .context("reading the address of Postgres")?;
         let keys = Keyring::open(db, &config.keys).context("opening the keyring")?;
         let cache = CacheWriter::connect(&cache_options(config)).context("reading the address of Redis")?;
+        let metrics = rt.metrics.register(ProjectorMetrics::register);
+        let read = ReadModel::connect(look_up_options(config), ReadMetrics::default())
+            .await
+            .context("reading the address of Postgres")?;
+        let timeout = Duration::from_millis(config.gateway.command_timeout_ms);
+        let bus = Bus::new(client.clone(), shards(config), timeout);
+        let choices = Kv::open(&log, Choices::BUCKET);
+        let most = config.projector.max_told_of_mention;
+        let left_out = metrics.mentions_left_out.clone();
         Ok(Self {
             config: Arc::clone(config),
             lifecycle: rt.lifecycle.clone(),
             ledger: Ledger::new(log, keys, SOURCE),
             client,
             cache: Some(cache),
-            metrics: rt.metrics.register(ProjectorMetrics::register),
+            metrics,
+            audience: Arc::new(Audience::new(read, bus, choices, most, left_out)),
         })
+    }
+}
+
+fn shards(config: &Config) -> Shards {
+    // The settings allow at most 256.
+    Shards::new(u16::try_from(config.nats.shards).unwrap_or(u16::MAX))
+}
+
+fn look_up_options(config: &Config) -> ReadOptions {
+    let milliseconds = Duration::from_millis;
+    ReadOptions {
+        shards: shards(config),
+        postgres: PostgresOptions {
+            url: config.postgres.url.expose().to_owned(),
+            max_connections: LOOK_UPS,
+            acquire_timeout: milliseconds(config.postgres.acquire_timeout_ms),
+            statement_timeout: milliseconds(config.postgres.statement_timeout_ms),
+        },
+        cache: None,
     }
 }
 

@@ -105,7 +105,7 @@ impl StreamLoop {
             &self.parts.lifecycle,
             self.stream.clone(),
             self.parts.client.clone(),
-            self.parts.ledger.log(),
+            (self.parts.ledger.clone(), Arc::clone(&self.parts.audience)),
             self.parts.cache.clone(),
             self.metrics.clone(),
         );
@@ -241,7 +241,7 @@ impl StreamLoop {
         let commit = Commit {
             cache: applied.cache,
             from: tenure.position,
-            notices: notices::of_batch(batch),
+            news: notices::of_items(&batch.items),
             idle: false,
             far_behind: batch.full && delay > FAR_BEHIND,
             cache_outdated: applied.tables != tenure.tables

@@ -186,6 +186,7 @@ table!(
         space: Uuid,
         author: Uuid,
         posted_at: OffsetDateTime,
+        seq: i64,
     }
 );
 

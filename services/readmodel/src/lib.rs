@@ -7,9 +7,11 @@
 mod attachments;
 mod audit;
 mod breaker;
+mod choices;
 mod convert;
 mod directs;
 mod error;
+mod mentions;
 mod metrics;
 mod options;
 mod positions;
@@ -27,14 +29,16 @@ pub mod notice;
 pub mod rows;
 
 pub use audit::AuditFilter;
+pub use choices::{Choice, Choices};
 pub use error::ReadError;
+pub use mentions::{NameQuery, Named};
 pub use metrics::ReadMetrics;
 pub use options::{CacheOptions, PostgresOptions, ReadOptions};
 pub use read_model::ReadModel;
 pub use rows::{List, PageOf, Range, Timeline};
 pub use search::{FILTERS, Has, Hit, MAX_CHARS, SearchWords, SearchedRooms, Snippet, WordsError};
 pub use timelines::with_one_more;
-pub use unread::{MESSAGES_PER_MARK, RoomCount};
+pub use unread::{MESSAGES_PER_MARK, ReadTo, RoomCount, ThreadOfOne};
 
 /// Name under which the projector keeps its positions.
 pub const PROJECTION: &str = "read";

@@ -5,9 +5,8 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, QueryResult};
 use time::OffsetDateTime;
 use veza_events::{AccountId, MessageId, RoomId, SpaceId, room::Mentions};
 
-use crate::ReadError;
 use crate::queries::{rows, sequence, statement};
-use crate::rows::{Mentioned, Message, MessageText, PageOf, PlacedMessage, Reaction, Reactor, ThreadSummary};
+use crate::rows::{Message, MessageText, PlacedMessage, Reaction, Reactor, ThreadSummary};
 
 /// Columns of a message row, for a query in which the message is `m`, joined with [`joins`].
 pub const COLUMNS: &str = "m.message, m.room, m.space, m.author, m.body, m.reply_to, m.posted_at, m.seq,
@@ -67,7 +66,7 @@ pub fn read(row: &QueryResult) -> Result<Message, DbErr> {
 }
 
 /// Messages in place, out of `from`, in which they are `m`.
-fn placed_sql(columns: &str, from: &str) -> String {
+pub(crate) fn placed_sql(columns: &str, from: &str) -> String {
     format!(
         "SELECT {COLUMNS}, a.handle, a.display_name, COALESCE(own.room, m.room) AS gate{columns} FROM {from}
         {}
@@ -77,7 +76,7 @@ fn placed_sql(columns: &str, from: &str) -> String {
     )
 }
 
-fn placed(row: &QueryResult) -> Result<PlacedMessage, DbErr> {
+pub(crate) fn placed(row: &QueryResult) -> Result<PlacedMessage, DbErr> {
     Ok(PlacedMessage {
         space: row.try_get::<Uuid>("", "space")?.into(),
         room: row.try_get::<Uuid>("", "room")?.into(),
@@ -220,77 +219,4 @@ pub(crate) async fn deleted(db: &DatabaseConnection, messages: Vec<Uuid>) -> Res
     let found = db.query_all_raw(statement(sql, [messages.into()])).await?;
     let id = |row: &QueryResult| Ok(row.try_get::<Uuid>("", "message")?.into());
     found.iter().map(id).collect()
-}
-
-/// Where a list of mentions goes on: behind this message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct MentionCursor {
-    pub(crate) posted_at: OffsetDateTime,
-    pub(crate) message: Uuid,
-}
-
-/// Reads the cursor of a list of mentions: microseconds since 1970, and the message.
-pub(crate) fn mention_cursor(page: &PageOf) -> Result<Option<MentionCursor>, ReadError> {
-    let read = |text: &str| {
-        let (micros, message) = text.split_once('_')?;
-        let nanos = micros.parse::<i64>().ok().map(i128::from)?.checked_mul(1_000)?;
-        Some(MentionCursor {
-            posted_at: OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?,
-            message: Uuid::try_parse(message).ok()?,
-        })
-    };
-    let cursor = page.cursor.as_deref();
-    cursor
-        .map(|text| read(text).ok_or(ReadError::BadCursor))
-        .transpose()
-}
-
-pub(crate) fn cursor_of(message: &Message) -> String {
-    let micros = message.posted_at.time().unix_timestamp_nanos() / 1_000;
-    format!("{micros}_{}", message.id.uuid().simple())
-}
-
-/// Messages that speak of an account, of a role that it holds, or of all in a space that it is in, newest
-/// first. Each message once, by the nearest of these.
-pub(crate) async fn mentions(
-    db: &DatabaseConnection,
-    account: AccountId,
-    before: Option<MentionCursor>,
-    limit: usize,
-) -> Result<Vec<Mentioned>, DbErr> {
-    let sql = format!(
-        "WITH target AS (
-            SELECT $1::uuid AS target, NULL::uuid AS space
-            UNION ALL SELECT space, space FROM read.member WHERE account = $1 AND standing = 'joined'
-            UNION ALL SELECT unnest(roles), space FROM read.member WHERE account = $1 AND standing = 'joined'
-        ), found AS (
-            SELECT n.message, n.posted_at,
-                min(array_position(ARRAY['account', 'role', 'here', 'everyone'], n.kind)) AS kind
-            FROM target t CROSS JOIN LATERAL (
-                SELECT * FROM read.mention n WHERE n.target = t.target
-                    AND ($2::timestamptz IS NULL OR (n.posted_at, n.message) < ($2, $3))
-                    AND (t.space IS NULL OR n.space = t.space)
-                ORDER BY n.posted_at DESC, n.message DESC LIMIT $4) n
-            GROUP BY n.message, n.posted_at ORDER BY n.posted_at DESC, n.message DESC LIMIT $4
-        )
-        {} ORDER BY found.posted_at DESC, found.message DESC",
-        placed_sql(
-            ", (ARRAY['account', 'role', 'here', 'everyone'])[found.kind] AS mentioned_as",
-            "found JOIN read.message m ON m.message = found.message"
-        )
-    );
-    let values = [
-        account.uuid().into(),
-        before.map(|cursor| cursor.posted_at).into(),
-        before.map(|cursor| cursor.message).into(),
-        rows(limit),
-    ];
-    let found = db.query_all_raw(statement(&sql, values)).await?;
-    let mentioned = |row: &QueryResult| {
-        Ok(Mentioned {
-            kind: row.try_get("", "mentioned_as")?,
-            placed: placed(row)?,
-        })
-    };
-    found.iter().map(mentioned).collect()
 }

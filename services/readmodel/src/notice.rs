@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use veza_events::{AccountId, RoleId, RoomId, SessionId, SpaceId, Timestamp, member::Standing};
+use veza_events::{AccountId, MessageId, RoleId, RoomId, SessionId, SpaceId, Timestamp, member::Standing};
 
 /// Something about an account that its devices should hear, told through `platform::notices`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ pub struct NoticeData {
     /// How far the account has read in these rooms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read: Option<BTreeMap<RoomId, u64>>,
-    /// The room whose settings changed; with `space`, the space it is in.
+    /// The room whose settings changed, or in which the account is mentioned; with `space`, the space it is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<RoomId>,
     /// What the account is told of it; absent for what holds by default.
@@ -55,6 +55,26 @@ pub struct NoticeData {
     /// Until when it is told nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mute_until: Option<Timestamp>,
+    /// The message that mentions the account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<MessageId>,
+    /// How it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mentioned_as: Option<MentionKind>,
+}
+
+/// How a message speaks of somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MentionKind {
+    /// By name.
+    Account,
+    /// As a holder of a role.
+    Role,
+    /// As one of those who are there just now.
+    Here,
+    /// As everybody in the room.
+    Everyone,
 }
 
 /// Of which messages an account is told.

@@ -11,9 +11,9 @@ use crate::cache::CacheReader;
 use crate::positions::Positions;
 use crate::postgres::Postgres;
 use crate::rows::{
-    Account, Category, Invite, JoinedSpace, List, Member, MemberFilter, Mentioned, Message, MessageText,
-    Override, PageOf, PlacedAttachment, PlacedMessage, PrivateAccount, Range, Reactor, Role, Room, Session,
-    Space, Timeline,
+    Account, Category, Invite, JoinedSpace, List, Member, MemberFilter, Message, MessageText, Override,
+    PageOf, PlacedAttachment, PlacedMessage, PrivateAccount, Range, Reactor, Role, Room, Session, Space,
+    Timeline,
 };
 use crate::search::{self, Hit, SearchWords, SearchedRooms};
 use crate::{ReadError, ReadMetrics, ReadOptions, attachments, messages, queries, timelines};
@@ -319,23 +319,6 @@ impl ReadModel {
             items,
             next: list.next,
         })
-    }
-
-    /// Messages that speak of an account, of a role that it holds, or of all in a space that it is in, newest
-    /// first. Rooms that it may not read are not left out: that is for the door.
-    pub async fn mentions(&self, account: AccountId, page: &PageOf) -> Result<List<Mentioned>, ReadError> {
-        let (before, limit) = (
-            messages::mention_cursor(page)?,
-            usize::from(page.limit.clamp(1, PageOf::MAX)),
-        );
-        let rows = self
-            .0
-            .postgres
-            .ask(async |db| messages::mentions(&db, account, before, limit + 1).await)
-            .await?;
-        Ok(List::cut_by(rows, limit, |mentioned| {
-            messages::cursor_of(&mentioned.placed.message)
-        }))
     }
 
     /// How many messages of a room are pinned, apart from one.

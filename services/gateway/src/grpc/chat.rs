@@ -54,7 +54,7 @@ impl Chat {
             attachments: Vec::new(),
             mentions: veza_events::room::Mentions::default(),
         };
-        let posted = self.0.chat(&caller, &command).await?;
+        let posted = self.0.say(&caller, command).await?;
         Ok(PostReply {
             message: posted.message.to_string(),
             position: Some(posted.position.into()),

@@ -15,6 +15,7 @@ use super::directs::Directs;
 use super::files::Files;
 use super::invites::Invites;
 use super::members::Members;
+use super::mentions::MentionsInbox;
 use super::message::OneMessage;
 use super::messages::Messages;
 use super::notifications::Notifications;
@@ -42,7 +43,7 @@ type Operations = (
     Messages,
     Search,
     Files,
-    (Unread, Notifications),
+    (Unread, MentionsInbox, Notifications),
     OneMessage,
     TicketDesk,
 );
@@ -101,7 +102,11 @@ fn operations(gateway: &Arc<Gateway>) -> Operations {
         Messages(gateway()),
         Search(gateway()),
         Files(gateway()),
-        (Unread(gateway()), Notifications(gateway())),
+        (
+            Unread(gateway()),
+            MentionsInbox(gateway()),
+            Notifications(gateway()),
+        ),
         OneMessage(gateway()),
         TicketDesk(gateway()),
     )

@@ -89,7 +89,7 @@ impl Messages {
             mentions: Mentions::default(),
         };
         let caller = once.caller_as(&self.0, &session, body.command_id).await?;
-        let posted = self.0.chat(&caller, &command).await?;
+        let posted = self.0.say(&caller, command).await?;
         let (id, seq) = (posted.message.uuid(), posted.position.seq);
         Ok(Created::written(MessagePosted { id, seq }, posted.position))
     }

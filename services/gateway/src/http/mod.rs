@@ -15,6 +15,7 @@ mod invites;
 mod keys;
 mod limits;
 mod members;
+mod mentions;
 mod message;
 mod message_rows;
 mod messages;

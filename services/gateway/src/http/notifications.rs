@@ -8,13 +8,14 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 use veza_events::Timestamp;
+use veza_readmodel::Choice;
 
 use super::body::Json;
 use super::problem::Failure;
 use super::reply::Found;
 use super::session::Session;
 use super::tags::Chapter;
-use crate::choices::{Choice, Scope};
+use crate::choices::Scope;
 use crate::state::Gateway;
 
 /// Operations on notification levels.
@@ -133,8 +134,12 @@ impl Notifications {
         Json(body): Json<NotificationChoice>,
     ) -> Result<Found<Chosen>, Failure> {
         let id = (*room).into();
-        let space = self.0.rooms.place(id).await?.space;
-        self.0.access.in_room(session.account(), space, id).await?;
+        let place = self.0.rooms.place(id).await?;
+        let space = place.space;
+        self.0
+            .access
+            .in_room(session.account(), space, place.gate)
+            .await?;
         self.choose(&session, *room, Scope::Room(space, id), body).await
     }
 }

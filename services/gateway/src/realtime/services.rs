@@ -135,7 +135,7 @@ impl Services for Gateway {
     }
 
     fn post(&self, caller: Caller, post: Post) -> BoxFuture<'_, Result<Posted, Problem>> {
-        Box::pin(async move { self.chat(&caller, &post).await })
+        Box::pin(async move { self.say(&caller, post).await })
     }
 
     fn mark_read(&self, account: AccountId, room: RoomId, seq: u64) -> BoxFuture<'_, Result<u64, Problem>> {

@@ -132,6 +132,9 @@ pub struct ProjectorConfig {
     pub cached_timeline_events: usize,
     /// Life of a room's cached timeline after its last event, in seconds.
     pub cached_timeline_ttl_s: u64,
+    /// Most members whose devices are told of one mention of a role or of everybody. A mention that means more is
+    /// found in the room, among the mentions and in the counts of what is new.
+    pub max_told_of_mention: usize,
 }
 
 impl Default for ProjectorConfig {
@@ -146,6 +149,7 @@ impl Default for ProjectorConfig {
             lock_retry_ms: 1_000,
             cached_timeline_events: 200,
             cached_timeline_ttl_s: 604_800,
+            max_told_of_mention: 500,
         }
     }
 }

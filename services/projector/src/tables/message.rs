@@ -359,8 +359,8 @@ impl<'a> Messages<'a> {
                 kinds.push(kind.to_owned());
             }
         }
-        let sql = "INSERT INTO {s}.mention (message, target, kind, room, space, author, posted_at)
-            SELECT m.message, COALESCE(u.target, m.space), u.kind, m.room, m.space, m.author, m.posted_at
+        let sql = "INSERT INTO {s}.mention (message, target, kind, room, space, author, posted_at, seq)
+            SELECT m.message, COALESCE(u.target, m.space), u.kind, m.room, m.space, m.author, m.posted_at, m.seq
             FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS u (message, target, kind)
             JOIN {s}.message m ON m.message = u.message AND m.deleted_at IS NULL
             ON CONFLICT (message, target, kind) DO NOTHING";

@@ -11,6 +11,7 @@ mod direct;
 mod member;
 mod message;
 mod overrides;
+mod participant;
 mod room;
 mod space;
 mod unread;
@@ -81,6 +82,7 @@ pub(crate) struct Changes<'a> {
     rooms: room::Rooms<'a>,
     attachments: attachment::Attachments<'a>,
     unread: unread::Unread,
+    participants: participant::Participants,
 }
 
 /// What writing came to.
@@ -129,6 +131,7 @@ impl<'a> Changes<'a> {
             }
             (Event::Room(event), _) => {
                 self.rooms.take(moment, event);
+                self.participants.take(seq, event);
                 self.attachments.take(moment, event);
             }
             // Who holds a name is decided in the log and asked of nobody here. An event that lies under
@@ -155,6 +158,7 @@ impl<'a> Changes<'a> {
         written.repeated_messages = rooms.repeated_messages;
         let repeated = rooms.repeated_messages > 0;
         written.rows += self.unread.write(connection, schema, repeated).await?;
+        written.rows += self.participants.write(connection, schema).await?;
         Ok(written)
     }
 

@@ -220,7 +220,14 @@ async fn what_becomes_of_messages_does_not_depend_on_batches_nor_on_rebuilds() {
     site.caught_up().await;
     one_by_one.stop().await;
     let small = site.hashes("read").await;
-    for table in ["message", "message_edit", "reaction", "thread", "mention"] {
+    for table in [
+        "message",
+        "message_edit",
+        "reaction",
+        "thread",
+        "mention",
+        "participant",
+    ] {
         assert!(!small[table].starts_with("0:"), "{table} is empty");
     }
     for batch in [3, 2_000] {

@@ -1,8 +1,9 @@
 //! What is unread is counted without reading timelines, and the same after a rebuild.
 
 use veza_events::member::{Left, Membership, Standing};
-use veza_events::{Event, Subject};
+use veza_events::{AccountId, Event, Subject};
 use veza_projector::workload::Fact;
+use veza_readmodel::ReadTo;
 
 use crate::site::Site;
 
@@ -15,8 +16,18 @@ async fn unread_is_what_a_room_has_less_what_was_read() {
     let room = community.rooms[0];
     site.caught_up().await;
     let reader = site.reader(false).await;
-    let before = reader.unread(&[(room, u64::MAX)]).await.unwrap()[0];
-    assert_eq!(before.messages, before.read);
+    // Somebody who has said nothing there.
+    let nobody: AccountId = veza_platform::ambient::new_uuid().into();
+    let count = async |account, marker| {
+        let read = ReadTo {
+            room,
+            space: community.space,
+            marker,
+        };
+        reader.unread(account, &[read]).await.unwrap()[0]
+    };
+    assert_eq!(count(nobody, u64::MAX).await.unread, 0);
+    let before = count(nobody, 0).await.unread;
     let mut seqs = Vec::new();
     for part in [1, 63, 70, 100] {
         for _ in 0..part {
@@ -24,19 +35,22 @@ async fn unread_is_what_a_room_has_less_what_was_read() {
         }
     }
     site.caught_up().await;
+    assert_eq!(count(nobody, 0).await.unread, before + 234);
     for read in [1, 63, 64, 65, 127, 128, 129, 200, 234] {
-        let count = reader.unread(&[(room, seqs[read - 1])]).await.unwrap()[0];
+        let count = count(nobody, seqs[read - 1]).await;
         assert_eq!(
-            (count.messages, count.read, count.head),
-            (before.messages + 234, before.read + read as u64, seqs[233]),
+            (count.unread, count.mentions, count.head),
+            (234 - read as u64, 0, seqs[233]),
             "read up to message {read}"
         );
     }
-    let none = reader
-        .unread(&[(veza_platform::ambient::new_uuid().into(), 5)])
-        .await
-        .unwrap()[0];
-    assert_eq!((none.head, none.messages, none.read), (0, 0, 0));
+    let elsewhere = ReadTo {
+        room: veza_platform::ambient::new_uuid().into(),
+        space: community.space,
+        marker: 5,
+    };
+    let none = reader.unread(nobody, &[elsewhere]).await.unwrap()[0];
+    assert_eq!((none.head, none.unread, none.mentions), (0, 0, 0));
     projector.stop().await;
 }
 

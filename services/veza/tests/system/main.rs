@@ -14,6 +14,7 @@ mod files;
 mod grpc;
 mod history;
 mod log;
+mod mentions;
 mod messages;
 mod moderation;
 mod platform;

@@ -64,6 +64,7 @@ pub(crate) const ROWS: &[Row] = {
         row("GET /v1/attachments/{id}", Sees, ""),
         row("PUT /v1/rooms/{room}/read", Sees, r#"{"seq":1}"#),
         row("GET /v1/unread", SignedIn, ""),
+        row("GET /v1/mentions", SignedIn, ""),
         row("GET /v1/notifications", SignedIn, ""),
         row("PUT /v1/spaces/{space}/notifications", Sees, r#"{"level":"all"}"#),
         row("PUT /v1/rooms/{room}/notifications", Sees, r#"{"level":"all"}"#),

@@ -1,0 +1,221 @@
+//! Whom a message that speaks of people reaches in their own chains.
+//!
+//! Those who are called by name were found by the door, which has looked whether they may see the room. Holders of
+//! a role and everybody are found here, and the workers say who of them may; there are only so many, beyond which
+//! a message is found where it stands and in the lists of mentions. Nobody is told by those they have blocked, or
+//! where they have chosen to be told nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use prometheus_client::metrics::counter::Counter;
+use tokio::time::Instant;
+use veza_events::room::{Mentions, MessagePosted};
+use veza_events::{AccountId, Permission, RoleId, RoomId, Timestamp};
+use veza_platform::ambient;
+use veza_platform::bus::Bus;
+use veza_platform::contract::chat::GetAccess;
+use veza_platform::contract::{Caller, Problem};
+use veza_platform::event_log::Position;
+use veza_platform::kv::Kv;
+use veza_readmodel::notice::{AccountNotice, MentionKind, NoticeData, NotificationLevel};
+use veza_readmodel::{Choices, ReadModel};
+
+/// Accounts that are asked about at once.
+const ASKING: usize = 32;
+/// How long it is tried to find out who reads a room, before only those are told who are called by name.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A message that speaks of people.
+#[derive(Debug)]
+pub(crate) struct Mention {
+    pub(crate) position: Position,
+    pub(crate) at: Timestamp,
+    space: veza_events::SpaceId,
+    room: RoomId,
+    /// The room whose rights count there.
+    gate: RoomId,
+    message: veza_events::MessageId,
+    author: AccountId,
+    mentions: Mentions,
+}
+
+impl Mention {
+    /// The mention that a message is, if it speaks of people.
+    pub(crate) fn of(position: &Position, at: Timestamp, event: &MessagePosted) -> Option<Self> {
+        let mentions = event.mentions.as_ref()?.clear()?.clone();
+        let of_people =
+            !mentions.accounts.is_empty() || !mentions.roles.is_empty() || mentions.everyone || mentions.here;
+        of_people.then(|| Self {
+            position: position.clone(),
+            at,
+            space: event.space,
+            room: event.room,
+            gate: event.parent.unwrap_or(event.room),
+            message: event.message,
+            author: event.author,
+            mentions,
+        })
+    }
+
+    fn is_wide(&self) -> bool {
+        !self.mentions.roles.is_empty() || self.mentions.everyone || self.mentions.here
+    }
+
+    fn notice(&self, kind: MentionKind) -> AccountNotice {
+        AccountNotice {
+            source: Some(self.position.to_string()),
+            kind: "account.mentioned".to_owned(),
+            at: self.at,
+            data: NoticeData {
+                space: Some(self.space),
+                room: Some(self.room),
+                message: Some(self.message),
+                mentioned_as: Some(kind),
+                by: Some(self.author),
+                ..NoticeData::default()
+            },
+        }
+    }
+}
+
+/// Finds out whom to tell.
+pub(crate) struct Audience {
+    read: ReadModel,
+    bus: Bus,
+    choices: Kv<Choices>,
+    /// Most accounts that one role or everybody may be.
+    most: usize,
+    /// Mentions of which only those were told who are called by name.
+    left_out: Counter,
+    /// Since when nobody says who may read rooms.
+    unanswered: Mutex<Option<Instant>>,
+}
+
+impl Audience {
+    pub(crate) fn new(
+        read: ReadModel,
+        bus: Bus,
+        choices: Kv<Choices>,
+        most: usize,
+        left_out: Counter,
+    ) -> Self {
+        Self {
+            read,
+            bus,
+            choices,
+            most,
+            left_out,
+            unanswered: Mutex::default(),
+        }
+    }
+
+    /// Whom to tell what.
+    ///
+    /// # Errors
+    /// When something is away; it is to be tried again.
+    pub(crate) async fn of(&self, mention: &Mention) -> anyhow::Result<Vec<(AccountId, AccountNotice)>> {
+        let named = mention.mentions.accounts.iter().copied();
+        let mut all: BTreeMap<AccountId, MentionKind> =
+            named.map(|account| (account, MentionKind::Account)).collect();
+        if mention.is_wide() {
+            for (account, kind) in self.wide(mention).await? {
+                all.entry(account).or_insert(kind);
+            }
+        }
+        all.remove(&mention.author);
+        let accounts: Vec<AccountId> = all.keys().copied().collect();
+        for blocker in self.read.blockers(mention.author, &accounts).await? {
+            all.remove(&blocker);
+        }
+        let now = ambient::now().into();
+        let wanted = all.into_iter().map(async |(account, kind)| {
+            let stored = self.choices.get(&account.to_string()).await?;
+            let choices = stored.map(|entry| entry.value).unwrap_or_default();
+            let level = choices.level(mention.space, mention.room, mention.gate, now);
+            anyhow::Ok((level != NotificationLevel::Nothing).then_some((account, kind)))
+        });
+        let wanted: Vec<_> = futures::stream::iter(wanted)
+            .buffered(ASKING)
+            .try_collect()
+            .await?;
+        let told = wanted.into_iter().flatten();
+        Ok(told
+            .map(|(account, kind)| (account, mention.notice(kind)))
+            .collect())
+    }
+
+    /// Members whom a role or a word for all means, and who may see the room.
+    async fn wide(&self, mention: &Mention) -> anyhow::Result<Vec<(AccountId, MentionKind)>> {
+        let Mentions {
+            roles,
+            everyone,
+            here,
+            ..
+        } = &mention.mentions;
+        let roles: Vec<RoleId> = roles.iter().copied().collect();
+        let all = *everyone || *here;
+        let found = self
+            .read
+            .called(mention.space, &roles, all, self.most + 1)
+            .await?;
+        if found.len() > self.most {
+            self.left_out.inc();
+            return Ok(Vec::new());
+        }
+        let of_all = if *here {
+            MentionKind::Here
+        } else {
+            MentionKind::Everyone
+        };
+        let kinds: BTreeMap<AccountId, MentionKind> = found
+            .into_iter()
+            .map(|(account, holds)| (account, if holds { MentionKind::Role } else { of_all }))
+            .collect();
+        match self.readers(mention, kinds.keys().copied().collect()).await {
+            Ok(readers) => {
+                *self.unanswered.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                Ok(kinds
+                    .into_iter()
+                    .filter(|(account, _)| readers.contains(account))
+                    .collect())
+            }
+            Err(problem) => {
+                let mut since = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+                if since.get_or_insert_with(Instant::now).elapsed() < PATIENCE {
+                    anyhow::bail!("nobody says who may read a room: {}", problem.detail);
+                }
+                self.left_out.inc();
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    async fn readers(
+        &self,
+        mention: &Mention,
+        accounts: Vec<AccountId>,
+    ) -> Result<BTreeSet<AccountId>, Problem> {
+        let asked = accounts.into_iter().map(async |account| {
+            let caller = Caller {
+                command: ambient::new_uuid().into(),
+                account: Some(account),
+                session: None,
+                seen: None,
+            };
+            let question = GetAccess { space: mention.space };
+            let access = self.bus.chat(&caller, &question).await?;
+            let sees = |(room, may): &(RoomId, veza_events::Permissions)| {
+                *room == mention.gate && may.has(Permission::View)
+            };
+            Ok::<_, Problem>((access.joined && access.rooms.iter().any(sees)).then_some(account))
+        });
+        let readers = futures::stream::iter(asked).buffer_unordered(ASKING);
+        readers
+            .try_filter_map(|reader| std::future::ready(Ok(reader)))
+            .try_collect()
+            .await
+    }
+}
