@@ -9,6 +9,8 @@ mod digest;
 mod drift;
 mod feeds;
 mod files;
+#[cfg(test)]
+mod fuzz;
 pub mod grpc;
 mod http;
 mod mentions;

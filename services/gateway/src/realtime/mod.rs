@@ -13,6 +13,8 @@ mod asyncapi;
 mod commands;
 mod feed;
 mod frames;
+#[cfg(test)]
+mod fuzz;
 mod gaps;
 mod hub;
 mod metrics;
