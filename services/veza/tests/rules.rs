@@ -97,12 +97,12 @@ fn the_testkit_is_for_tests_only() {
     }
 }
 
-/// Source files below `folder`, without tests.
-fn sources(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+/// Source files below `folder`, with or without tests.
+fn sources(folder: &Path, tests: bool, found: &mut Vec<std::path::PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() && !path.ends_with("tests") && !path.ends_with("target") {
-            sources(&path, found);
+        if path.is_dir() && (tests || !path.ends_with("tests")) && !path.ends_with("target") {
+            sources(&path, tests, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             found.push(path);
         }
@@ -114,7 +114,7 @@ fn only_the_event_log_publishes_events() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut files = Vec::new();
     for folder in ["services", "domain", "events"] {
-        sources(&root.join(folder), &mut files);
+        sources(&root.join(folder), false, &mut files);
     }
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
@@ -127,4 +127,33 @@ fn only_the_event_log_publishes_events() {
             file.display()
         );
     }
+}
+
+#[test]
+fn every_feature_is_shown_by_a_test_that_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut files = Vec::new();
+    for folder in ["services", "domain", "events"] {
+        sources(&root.join(folder), true, &mut files);
+    }
+    let code: Vec<String> = files
+        .iter()
+        .map(|file| fs::read_to_string(file).unwrap())
+        .collect();
+    let features = fs::read_to_string(root.join("docs/features.md")).unwrap();
+    let mut shown = 0;
+    for test in features
+        .lines()
+        .filter(|line| line.starts_with('|'))
+        .flat_map(|line| line.split('`'))
+        .filter(|part| part.starts_with("veza") && part.contains("::"))
+    {
+        let name = format!("fn {}(", test.rsplit("::").next().unwrap());
+        assert!(
+            code.iter().any(|text| text.contains(&name)),
+            "there is no test {test}"
+        );
+        shown += 1;
+    }
+    assert!(shown > 30, "only {shown} features");
 }
