@@ -5,12 +5,12 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use bolero::check;
+use proptest::prelude::*;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::frames::Incoming;
 use super::reader::Reader;
-use crate::fuzz::{Edits, MOMENT, edited};
+use crate::fuzz::{CASES, edited, edits};
 
 const FRAMES: [&[u8]; 6] = [
     br#"{"t":"hello","ticket":"x","resume":{"01a20f18-9db3-72f0-9439-3299c4f793c8":7,"account":9}}"#,
@@ -20,20 +20,6 @@ const FRAMES: [&[u8]; 6] = [
     br#"{"t":"presence","id":5,"watch":["01a20f18-9db3-72f0-9439-3299c4f793c8"],"state":"away"}"#,
     br#"{"t":"ping"}"#,
 ];
-
-#[test]
-fn frames() {
-    check!()
-        .with_test_time(MOMENT)
-        .with_type::<Edits>()
-        .for_each(|edits| {
-            let text = String::from_utf8_lossy(&edited(&FRAMES, edits)).into_owned();
-            if let Err(bad) = Incoming::read(&text) {
-                let code = &bad.problem.code;
-                assert!(code.starts_with("frame."), "{code}");
-            }
-        });
-}
 
 /// A masked text frame, two that make one message, a ping, and a close.
 const WIRE: [&[u8]; 4] = [
@@ -91,17 +77,21 @@ fn read(bytes: &[u8], piece: usize) -> (Vec<String>, Vec<u8>) {
     }
 }
 
-#[test]
-fn bytes_of_a_socket() {
-    check!()
-        .with_test_time(MOMENT)
-        .with_type::<(Edits, Edits, u8)>()
-        .for_each(|(first, second, piece)| {
-            let bytes = [edited(&WIRE, first), edited(&WIRE, second)].concat();
-            assert_eq!(
-                read(&bytes, usize::from(*piece).max(1)),
-                read(&bytes, bytes.len().max(1)),
-                "how bytes arrive changes nothing"
-            );
-        });
+proptest! {
+    #![proptest_config(ProptestConfig { cases: CASES, ..ProptestConfig::default() })]
+
+    #[test]
+    fn frames(edits in edits()) {
+        let text = String::from_utf8_lossy(&edited(&FRAMES, &edits)).into_owned();
+        if let Err(bad) = Incoming::read(&text) {
+            let code = &bad.problem.code;
+            prop_assert!(code.starts_with("frame."), "{}", code);
+        }
+    }
+
+    #[test]
+    fn how_bytes_arrive_changes_nothing(first in edits(), second in edits(), piece in 1..64_usize) {
+        let bytes = [edited(&WIRE, &first), edited(&WIRE, &second)].concat();
+        prop_assert_eq!(read(&bytes, piece), read(&bytes, bytes.len().max(1)));
+    }
 }
