@@ -10,13 +10,15 @@ use veza_events::{
     },
 };
 
-use crate::{
-    Decider, Reject, RejectionKind,
-    names::{self, NameFault},
-};
+use crate::{Decider, names};
 
+mod bot;
+mod rejection;
 #[cfg(test)]
 mod tests;
+
+pub use bot::{Bot, BotCommand, BotKey, MAX_KEYS};
+pub use rejection::AccountRejection;
 
 /// Most accounts that one account blocks.
 pub const MAX_BLOCKED: usize = 1_000;
@@ -37,6 +39,12 @@ pub struct AccountState {
     pub sessions: BTreeMap<SessionId, Timestamp>,
     /// From whom it does not want to hear.
     pub blocked: BTreeSet<AccountId>,
+    /// What it is, if a program acts for it.
+    pub bot: Option<Bot>,
+    /// The keys that a bot signs in with.
+    pub keys: BTreeMap<SessionId, BotKey>,
+    /// The bots that it answers for.
+    pub bots: BTreeSet<AccountId>,
 }
 
 /// What else a decision looks at.
@@ -44,6 +52,8 @@ pub struct AccountState {
 pub struct AccountContext {
     /// Most sessions at once; the one that would end first gives way.
     pub max_sessions: usize,
+    /// Most bots that one account answers for.
+    pub max_bots: usize,
 }
 
 /// What can be asked.
@@ -107,74 +117,8 @@ pub enum AccountCommand {
         /// Why.
         reason: SessionEnd,
     },
-}
-
-/// Why not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AccountRejection {
-    /// The id is in use.
-    #[error("this account exists already")]
-    Exists,
-    /// There is no such account.
-    #[error("there is no such account")]
-    NotFound,
-    /// The handle cannot be one.
-    #[error("the handle {0}")]
-    Handle(NameFault),
-    /// The address cannot be one.
-    #[error("the e-mail address {0}")]
-    Email(NameFault),
-    /// The display name cannot be one.
-    #[error("the display name {0}")]
-    DisplayName(NameFault),
-    /// The account has no such session, or not any more.
-    #[error("there is no such session")]
-    SessionNotFound,
-    /// One hears oneself.
-    #[error("nobody blocks themselves")]
-    BlocksItself,
-    /// As many as anybody can block.
-    #[error("you have blocked as many accounts as you can ({MAX_BLOCKED})")]
-    TooManyBlocked,
-}
-
-impl Reject for AccountRejection {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Exists => "account.exists",
-            Self::NotFound => "account.not_found",
-            Self::Handle(_) => "account.handle_invalid",
-            Self::Email(_) => "account.email_invalid",
-            Self::DisplayName(_) => "account.display_name_invalid",
-            Self::SessionNotFound => "session.not_found",
-            Self::BlocksItself => "account.blocks_itself",
-            Self::TooManyBlocked => "account.too_many_blocked",
-        }
-    }
-
-    fn kind(&self) -> RejectionKind {
-        match self {
-            Self::Exists => RejectionKind::Conflict,
-            Self::NotFound | Self::SessionNotFound => RejectionKind::NotFound,
-            Self::Handle(_) | Self::Email(_) | Self::DisplayName(_) | Self::BlocksItself => {
-                RejectionKind::Invalid
-            }
-            Self::TooManyBlocked => RejectionKind::Limit,
-        }
-    }
-
-    fn field(&self) -> Option<&'static str> {
-        match self {
-            Self::Handle(_) => Some("handle"),
-            Self::Email(_) => Some("email"),
-            Self::DisplayName(_) => Some("display_name"),
-            Self::Exists
-            | Self::NotFound
-            | Self::SessionNotFound
-            | Self::BlocksItself
-            | Self::TooManyBlocked => None,
-        }
-    }
+    /// Something about bots.
+    Bot(BotCommand),
 }
 
 impl Decider for Account {
@@ -190,6 +134,13 @@ impl Decider for Account {
         command: AccountCommand,
     ) -> Result<Vec<AccountEvent>, AccountRejection> {
         match (command, state.account) {
+            (AccountCommand::Bot(command), _) => bot::decide(state, context, command),
+            (
+                AccountCommand::ChangePassword { .. }
+                | AccountCommand::GrantRole { .. }
+                | AccountCommand::StartSession { .. },
+                Some(_),
+            ) if state.bot.is_some() => Err(AccountRejection::IsBot),
             (AccountCommand::Register { .. }, Some(_)) => Err(AccountRejection::Exists),
             (
                 AccountCommand::Register {
@@ -273,6 +224,13 @@ impl Decider for Account {
             AccountEvent::SessionEnded(event) => {
                 state.sessions.remove(&event.session);
             }
+            AccountEvent::BotTakenOn(_)
+            | AccountEvent::BotLetGo(_)
+            | AccountEvent::BotRegistered(_)
+            | AccountEvent::BotChanged(_)
+            | AccountEvent::BotRetired(_)
+            | AccountEvent::BotKeyCreated(_)
+            | AccountEvent::BotKeyRevoked(_) => bot::evolve(state, event),
         }
     }
 }
@@ -370,11 +328,20 @@ fn end(session: SessionId, reason: SessionEnd) -> AccountEvent {
 /// Whether an event changed what the account shows of itself.
 pub fn changes_profile(event: &AccountEvent) -> bool {
     match event {
-        AccountEvent::Registered(_) | AccountEvent::ProfileChanged(_) | AccountEvent::RoleGranted(_) => true,
+        AccountEvent::Registered(_)
+        | AccountEvent::ProfileChanged(_)
+        | AccountEvent::RoleGranted(_)
+        | AccountEvent::BotRegistered(_)
+        | AccountEvent::BotChanged(_)
+        | AccountEvent::BotRetired(_) => true,
         AccountEvent::PasswordChanged(_)
         | AccountEvent::Blocked(_)
         | AccountEvent::Unblocked(_)
         | AccountEvent::SessionStarted(_)
-        | AccountEvent::SessionEnded(_) => false,
+        | AccountEvent::SessionEnded(_)
+        | AccountEvent::BotTakenOn(_)
+        | AccountEvent::BotLetGo(_)
+        | AccountEvent::BotKeyCreated(_)
+        | AccountEvent::BotKeyRevoked(_) => false,
     }
 }

@@ -21,8 +21,11 @@ use crate::{
     space::{MAX_SLOW_MODE_S, Rank, SpaceRejection, SpaceState},
 };
 
+mod bot;
 #[cfg(test)]
 mod tests;
+
+pub use bot::BotFacts;
 
 /// Most roles that one member holds.
 pub const MAX_ROLES_HELD: usize = 50;
@@ -77,6 +80,11 @@ pub enum MemberCommand {
         /// SHA-256 of the secret part of its code, hex.
         digest: String,
     },
+    /// Bring a bot in.
+    Bring {
+        /// What it is; `None` when it is no bot that acts.
+        bot: Option<BotFacts>,
+    },
     /// Go, or show somebody the door.
     Remove,
     /// Give and take roles.
@@ -127,6 +135,15 @@ pub enum MemberRejection {
     /// A conversation of two is not left; it can be muted, and the other blocked.
     #[error("a conversation of two cannot be left; block the other, or do not answer")]
     DirectStays,
+    /// There is no such bot.
+    #[error("there is no such bot")]
+    BotNotFound,
+    /// Its owner keeps it to themselves.
+    #[error("only its owner brings this bot into spaces; ask them to make it public")]
+    BotNotPublic,
+    /// The bot must stay out.
+    #[error("this bot is banned from the space; lift the ban first")]
+    BotBanned,
     /// Longer than a time-out lasts.
     #[error("a time-out lasts at most {MAX_TIME_OUT_S} seconds")]
     TimeOut,
@@ -147,6 +164,9 @@ impl Reject for MemberRejection {
             Self::Banned => "member.banned",
             Self::OwnerStays => "member.owner_stays",
             Self::DirectStays => "direct.stays",
+            Self::BotNotFound => "bot.not_found",
+            Self::BotNotPublic => "bot.not_public",
+            Self::BotBanned => "bot.banned",
             Self::TimeOut => "member.time_out_invalid",
             Self::Reason(_) => "member.reason_invalid",
             Self::TooManyRoles => "member.too_many_roles",
@@ -156,9 +176,11 @@ impl Reject for MemberRejection {
     fn kind(&self) -> RejectionKind {
         match self {
             Self::Space(rejection) => rejection.kind(),
-            Self::NotFound => RejectionKind::NotFound,
-            Self::AlreadyIn => RejectionKind::Conflict,
-            Self::Banned | Self::OwnerStays | Self::DirectStays => RejectionKind::Forbidden,
+            Self::NotFound | Self::BotNotFound => RejectionKind::NotFound,
+            Self::AlreadyIn | Self::BotBanned => RejectionKind::Conflict,
+            Self::Banned | Self::OwnerStays | Self::DirectStays | Self::BotNotPublic => {
+                RejectionKind::Forbidden
+            }
             Self::TimeOut | Self::Reason(_) => RejectionKind::Invalid,
             Self::TooManyRoles => RejectionKind::Limit,
         }
@@ -174,6 +196,9 @@ impl Reject for MemberRejection {
             | Self::Banned
             | Self::OwnerStays
             | Self::DirectStays
+            | Self::BotNotFound
+            | Self::BotNotPublic
+            | Self::BotBanned
             | Self::TooManyRoles => None,
         }
     }
@@ -207,6 +232,11 @@ impl Decider for Member {
             MemberCommand::Found => found(state, context),
             MemberCommand::Enter => enter(state, context),
             MemberCommand::Accept { digest } => accept(state, context, &digest),
+            MemberCommand::Bring { bot } if bot::comes_in(state, context, bot)? => {
+                let invite = None;
+                fact!(Joined, context, inside(state), invite)
+            }
+            MemberCommand::Bring { .. } => Ok(vec![]),
             MemberCommand::Remove if context.actor == context.account => leave(state, context),
             MemberCommand::Remove => {
                 acts_on(state, context, Permission::Remove)?;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, Sealed, SessionId, Timestamp, catalogue::events};
+use crate::{AccountId, Scopes, Sealed, SessionId, Timestamp, catalogue::events};
 
 events! {
     /// What can happen to an account.
@@ -16,6 +16,13 @@ events! {
         "account.unblocked.v1" => Unblocked,
         "account.session_started.v1" => SessionStarted seals [device],
         "account.session_ended.v1" => SessionEnded,
+        "account.bot_taken_on.v1" => BotTakenOn,
+        "account.bot_let_go.v1" => BotLetGo,
+        "account.bot_registered.v1" => BotRegistered seals [handle, display_name],
+        "account.bot_changed.v1" => BotChanged seals [display_name],
+        "account.bot_retired.v1" => BotRetired,
+        "account.bot_key_created.v1" => BotKeyCreated seals [name],
+        "account.bot_key_revoked.v1" => BotKeyRevoked,
     }
 }
 
@@ -111,4 +118,73 @@ pub struct SessionEnded {
     pub session: SessionId,
     /// Why.
     pub reason: SessionEnd,
+}
+
+/// The account answers for a bot from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BotTakenOn {
+    /// For which one.
+    pub bot: AccountId,
+}
+
+/// The account answers for a bot no more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BotLetGo {
+    /// For which one.
+    pub bot: AccountId,
+}
+
+/// An account came to be that a program acts for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BotRegistered {
+    /// The new account.
+    pub account: AccountId,
+    /// Who answers for it.
+    pub owner: AccountId,
+    /// The name others call it by, as typed; unique by its normalised form.
+    pub handle: Sealed<String>,
+    /// The name shown.
+    pub display_name: Sealed<String>,
+    /// Whether others than its owner may bring it into their spaces.
+    pub public: bool,
+}
+
+/// A bot is another in what it shows, or in who may bring it in; absent fields stay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BotChanged {
+    /// The bot.
+    pub account: AccountId,
+    /// The new name shown.
+    pub display_name: Option<Sealed<String>>,
+    /// Whether others than its owner may bring it into their spaces.
+    pub public: Option<bool>,
+}
+
+/// A bot acts no more. What it said stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BotRetired {
+    /// The bot.
+    pub account: AccountId,
+}
+
+/// A bot got a key to sign in with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BotKeyCreated {
+    /// The key; also the session of all tokens that come of it.
+    pub key: SessionId,
+    /// What its owner calls it.
+    pub name: Option<Sealed<String>>,
+    /// SHA-256 of its secret, hex.
+    pub digest: String,
+    /// What its tokens are good for.
+    pub scopes: Scopes,
+    /// Until when it is good; for ever when absent.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A key of a bot is good no more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BotKeyRevoked {
+    /// Which one.
+    pub key: SessionId,
 }

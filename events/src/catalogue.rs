@@ -164,6 +164,8 @@ impl Event {
     pub fn sealed_for(&self) -> Option<AccountId> {
         match self {
             Self::Account(AccountEvent::Registered(event)) => Some(event.account),
+            Self::Account(AccountEvent::BotRegistered(event)) => Some(event.account),
+            Self::Account(AccountEvent::BotChanged(event)) => Some(event.account),
             Self::Room(RoomEvent::MessagePosted(event)) => Some(event.author),
             Self::Room(RoomEvent::MessageEdited(event)) => Some(event.author),
             Self::Account(_) | Self::Handle(_) | Self::Space(_) | Self::Member(_) | Self::Room(_) => None,

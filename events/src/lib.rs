@@ -9,6 +9,7 @@ mod catalogue;
 mod envelope;
 mod ids;
 mod permissions;
+mod scopes;
 mod sealed;
 mod subject;
 mod timestamp;
@@ -27,6 +28,7 @@ pub use ids::{
     SpaceId,
 };
 pub use permissions::{Permission, Permissions};
+pub use scopes::{Scope, Scopes};
 pub use sealed::{Sealed, SealedField};
 pub use subject::{Shards, Subject, SubjectError};
 pub use timestamp::Timestamp;

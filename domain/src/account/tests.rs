@@ -2,9 +2,12 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::{fold, scenario::given};
+use crate::{Reject, fold, names::NameFault, scenario::given};
 
-const CONTEXT: AccountContext = AccountContext { max_sessions: 3 };
+const CONTEXT: AccountContext = AccountContext {
+    max_sessions: 3,
+    max_bots: 2,
+};
 
 fn ada() -> AccountId {
     Uuid::from_u128(1).into()

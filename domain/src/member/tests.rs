@@ -557,3 +557,41 @@ proptest! {
         prop_assert!(before.includes(case.space.permissions(&after, account)));
     }
 }
+
+#[test]
+fn a_bot_is_brought_in_by_who_may_and_if_its_owner_lets() {
+    let bring = |owner, public| MemberCommand::Bring {
+        bot: Some(BotFacts { owner, public }),
+    };
+    let robot = AccountId::new(Uuid::from_u128(77));
+    let plain = about(robot, MEMBER);
+    state(out())
+        .when(&plain.context(), bring(MEMBER, true))
+        .then_rejected("space.not_allowed");
+    let case = about(robot, OWNER);
+    let context = case.context();
+    state(out())
+        .when(&context, MemberCommand::Bring { bot: None })
+        .then_rejected("bot.not_found");
+    state(out())
+        .when(&context, bring(MEMBER, false))
+        .then_rejected("bot.not_public");
+    state(banned())
+        .when(&context, bring(MEMBER, true))
+        .then_rejected("bot.banned");
+    state(joined(&[]))
+        .when(&context, bring(MEMBER, true))
+        .then_nothing();
+    let came = Joined {
+        space: SPACE,
+        account: robot,
+        by: OWNER,
+        membership: joined(&[]),
+        invite: None,
+    };
+    for (owner, public) in [(MEMBER, true), (OWNER, false)] {
+        state(out())
+            .when(&context, bring(owner, public))
+            .then([came.clone()]);
+    }
+}

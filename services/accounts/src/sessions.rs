@@ -109,13 +109,17 @@ impl Sessions {
         Ok(())
     }
 
-    /// Ends all sessions that `events` end. Done before the events are stored: if that fails, a session
+    /// Ends all sessions that `events` end, and those of keys that they take away. Done before the events are stored: if that fails, a session
     /// cannot be used although its history says nothing yet, and repeating the command completes it. The
     /// other way round a session could outlive its recorded end.
     pub(crate) async fn end_those_of(&self, events: &[AccountEvent]) -> Result<(), Problem> {
         for event in events {
             if let AccountEvent::SessionEnded(ended) = event {
                 self.end(ended.session).await?;
+            }
+            // What comes of a key has the key as its session.
+            if let AccountEvent::BotKeyRevoked(revoked) = event {
+                self.revocations.end(revoked.key).await?;
             }
         }
         Ok(())

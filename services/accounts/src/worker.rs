@@ -58,6 +58,7 @@ impl Settings {
             min_password_chars: config.min_password_chars,
             context: AccountContext {
                 max_sessions: config.max_sessions_per_account,
+                max_bots: config.max_bots_per_account,
             },
         }
     }

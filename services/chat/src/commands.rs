@@ -38,6 +38,7 @@ pub(crate) fn router(worker: Arc<Worker>) -> Router<Worker> {
         .on(space::create_invite)
         .on(space::revoke_invite)
         .on(member::accept_invite)
+        .on(member::bring_bot)
         .on(member::change)
         .on(member::remove)
         .on(post::post)

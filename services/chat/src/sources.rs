@@ -3,7 +3,11 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use veza_domain::{Decider, member::Member, space::Space};
+use veza_domain::{
+    Decider,
+    member::{BotFacts, Member},
+    space::Space,
+};
 use veza_events::{
     AccountId, DecodeError, Event, Shards, SpaceId, Subject, account::AccountEvent, member::Membership,
 };
@@ -52,6 +56,8 @@ impl Source for Spaces {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PersonState {
     pub(crate) exists: bool,
+    /// What it is, if it is a bot that acts.
+    pub(crate) bot: Option<BotFacts>,
     pub(crate) blocked: BTreeSet<AccountId>,
 }
 
@@ -72,6 +78,19 @@ impl Source for People {
     fn apply(state: &mut PersonState, event: &Event, _: u64) {
         match event {
             Event::Account(AccountEvent::Registered(_)) => state.exists = true,
+            Event::Account(AccountEvent::BotRegistered(event)) => {
+                state.exists = true;
+                state.bot = Some(BotFacts {
+                    owner: event.owner,
+                    public: event.public,
+                });
+            }
+            Event::Account(AccountEvent::BotChanged(event)) => {
+                if let (Some(bot), Some(public)) = (&mut state.bot, event.public) {
+                    bot.public = public;
+                }
+            }
+            Event::Account(AccountEvent::BotRetired(_)) => state.bot = None,
             Event::Account(AccountEvent::Blocked(event)) => {
                 state.blocked.insert(event.account);
             }

@@ -28,7 +28,16 @@ pub struct Person {
 #[derive(Clone, Debug)]
 struct Tokens {
     access: String,
-    refresh: String,
+    renewal: Renewal,
+}
+
+/// How a fresh access token is had.
+#[derive(Clone, Debug)]
+enum Renewal {
+    /// A person's refresh token.
+    Refresh(String),
+    /// The secret of a bot's key.
+    Secret(String),
 }
 
 impl Api {
@@ -64,6 +73,42 @@ impl Api {
             api: self.clone(),
             account,
             tokens: Arc::new(Mutex::new(tokens_of(&session)?)),
+        })
+    }
+
+    /// A bot, by the secret of one of its keys.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn bot(&self, account: Uuid, secret: &str) -> Result<Person, ClientError> {
+        let tokens = Tokens {
+            access: self.bot_token(account, secret).await?,
+            renewal: Renewal::Secret(secret.to_owned()),
+        };
+        Ok(Person {
+            api: self.clone(),
+            account,
+            tokens: Arc::new(Mutex::new(tokens)),
+        })
+    }
+
+    async fn bot_token(&self, account: Uuid, secret: &str) -> Result<String, ClientError> {
+        let form = format!("grant_type=client_credentials&client_id={account}&client_secret={secret}");
+        let request = self
+            .http
+            .post(format!("{}/v1/oauth/token", self.url))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(form);
+        let answer = request.send().await?;
+        let status = answer.status();
+        let value = serde_json::from_str(&answer.text().await?).unwrap_or_default();
+        if status.is_success() {
+            return text_of(&value, "access_token");
+        }
+        Err(ClientError::Refused {
+            what: "POST /v1/oauth/token".to_owned(),
+            status: status.as_u16(),
+            problem: value,
         })
     }
 
@@ -118,12 +163,17 @@ impl Person {
             Err(ClientError::Refused { status, .. }) if status == StatusCode::UNAUTHORIZED.as_u16() => {}
             answer => return answer,
         }
-        let refresh = json!({ "refresh_token": tokens.refresh });
-        let session = self
-            .api
-            .call(Method::POST, "/v1/sessions/refresh", None, Some(&refresh))
-            .await?;
-        let fresh = tokens_of(&session)?;
+        let fresh = match tokens.renewal {
+            Renewal::Refresh(token) => {
+                let refresh = json!({ "refresh_token": token });
+                let path = "/v1/sessions/refresh";
+                tokens_of(&self.api.call(Method::POST, path, None, Some(&refresh)).await?)?
+            }
+            Renewal::Secret(secret) => Tokens {
+                access: self.api.bot_token(self.account, &secret).await?,
+                renewal: Renewal::Secret(secret),
+            },
+        };
         *self.tokens.lock().unwrap_or_else(PoisonError::into_inner) = fresh.clone();
         self.api.call(method, path, Some(&fresh.access), body).await
     }
@@ -214,7 +264,7 @@ impl Person {
 fn tokens_of(session: &Value) -> Result<Tokens, ClientError> {
     Ok(Tokens {
         access: text_of(session, "access_token")?,
-        refresh: text_of(session, "refresh_token")?,
+        renewal: Renewal::Refresh(text_of(session, "refresh_token")?),
     })
 }
 

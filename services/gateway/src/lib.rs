@@ -20,6 +20,7 @@ mod raw;
 mod reads;
 pub mod realtime;
 mod rooms;
+mod scopes;
 mod server;
 mod state;
 mod tickets;

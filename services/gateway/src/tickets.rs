@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use veza_events::{AccountId, SessionId, Timestamp};
+use veza_events::{AccountId, Scopes, SessionId, Timestamp};
 use veza_platform::ambient;
 use veza_platform::contract::Problem;
 use veza_platform::event_log::EventLog;
@@ -31,6 +31,9 @@ pub struct Holder {
     pub account: AccountId,
     /// The session that asked for the ticket.
     pub session: SessionId,
+    /// What the bot's token was good for; absent for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Scopes>,
     /// Until when the ticket is good.
     pub expires: Timestamp,
 }
@@ -51,11 +54,17 @@ impl Tickets {
     ///
     /// # Errors
     /// `platform.unavailable`.
-    pub async fn issue(&self, account: AccountId, session: SessionId) -> Result<String, Problem> {
+    pub async fn issue(
+        &self,
+        account: AccountId,
+        session: SessionId,
+        scopes: Option<Scopes>,
+    ) -> Result<String, Problem> {
         let ticket = digest::hex(&ambient::random::<TICKET_BYTES>());
         let holder = Holder {
             account,
             session,
+            scopes,
             expires: (ambient::now() + self.life).into(),
         };
         self.bucket.put(&key(&ticket), &holder).await?;

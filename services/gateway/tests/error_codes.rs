@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// First parts of codes.
-const AGGREGATES: [&str; 20] = [
+const AGGREGATES: [&str; 21] = [
     "account",
     "attachment",
+    "bot",
     "category",
     "command",
     "connection",

@@ -3,6 +3,7 @@
 
 pub mod ambient;
 pub mod blobs;
+pub mod bot_secret;
 pub mod bus;
 pub mod config;
 pub mod contract;

@@ -106,6 +106,7 @@ fn claims(life: Duration) -> Claims {
         ver: 0,
         acr: ACR_ONE_FACTOR.into(),
         jti: ambient::new_uuid(),
+        scope: None,
     }
 }
 

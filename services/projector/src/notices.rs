@@ -305,7 +305,14 @@ fn account_data(event: &AccountEvent) -> NoticeData {
         | AccountEvent::PasswordChanged(_)
         | AccountEvent::RoleGranted(_)
         | AccountEvent::Blocked(_)
-        | AccountEvent::Unblocked(_) => None,
+        | AccountEvent::Unblocked(_)
+        | AccountEvent::BotTakenOn(_)
+        | AccountEvent::BotLetGo(_)
+        | AccountEvent::BotRegistered(_)
+        | AccountEvent::BotChanged(_)
+        | AccountEvent::BotRetired(_)
+        | AccountEvent::BotKeyCreated(_)
+        | AccountEvent::BotKeyRevoked(_) => None,
     };
     NoticeData {
         session,

@@ -18,6 +18,7 @@ impl From<account::Model> for PrivateAccount {
                 id: row.account.into(),
                 handle: row.handle,
                 display_name: row.display_name,
+                bot: row.bot,
                 seq: row.seq.cast_unsigned(),
             },
             email: row.email,
@@ -122,12 +123,13 @@ impl TryFrom<permission_override::Model> for Override {
     }
 }
 
-impl TryFrom<(member::Model, (Option<String>, Option<String>))> for Member {
+/// What a row says of the account beside it: handle, name shown, whether it is a bot.
+pub(crate) type Named = (Option<String>, Option<String>, bool);
+
+impl TryFrom<(member::Model, Named)> for Member {
     type Error = DbErr;
 
-    fn try_from(
-        (row, (handle, display_name)): (member::Model, (Option<String>, Option<String>)),
-    ) -> Result<Self, DbErr> {
+    fn try_from((row, (handle, display_name, bot)): (member::Model, Named)) -> Result<Self, DbErr> {
         Ok(Self {
             account: row.account.into(),
             standing: named(&row.standing)?,
@@ -137,6 +139,7 @@ impl TryFrom<(member::Model, (Option<String>, Option<String>))> for Member {
             joined_at: row.since.into(),
             handle,
             display_name,
+            bot,
             seq: row.seq.cast_unsigned(),
         })
     }

@@ -42,7 +42,7 @@ async fn directs(
             SELECT d.space, d.kind, d.opened_at FROM read.member m JOIN read.direct d ON d.space = m.space
             WHERE m.account = $1 AND m.standing = 'joined' AND ($2::uuid IS NULL OR m.space > $2)
             ORDER BY m.space LIMIT $3)
-        SELECT mine.*, r.room, COALESCE(t.head, 0) AS head, o.account, a.handle, a.display_name, a.seq AS account_seq
+        SELECT mine.*, r.room, COALESCE(t.head, 0) AS head, o.account, a.handle, a.display_name, a.bot, a.seq AS account_seq
         FROM mine
         JOIN read.room r ON r.space = mine.space
         LEFT JOIN read.timeline t ON t.room = r.room
@@ -77,7 +77,7 @@ async fn directs(
 }
 
 async fn blocked(db: &DatabaseConnection, account: AccountId) -> Result<Vec<Account>, DbErr> {
-    let sql = "SELECT b.blocked AS account, a.handle, a.display_name, a.seq AS account_seq
+    let sql = "SELECT b.blocked AS account, a.handle, a.display_name, a.bot, a.seq AS account_seq
         FROM read.account_block b LEFT JOIN read.account a ON a.account = b.blocked
         WHERE b.account = $1 ORDER BY b.blocked LIMIT $2";
     let rows = db
@@ -91,6 +91,7 @@ fn person(row: &sea_orm::QueryResult) -> Result<Account, DbErr> {
         id: row.try_get::<Uuid>("", "account")?.into(),
         handle: row.try_get("", "handle")?,
         display_name: row.try_get("", "display_name")?,
+        bot: row.try_get::<Option<bool>>("", "bot")?.unwrap_or(false),
         seq: row
             .try_get::<Option<i64>>("", "account_seq")?
             .map_or(0, i64::cast_unsigned),

@@ -34,6 +34,7 @@ table!(
         display_name: Option<String>,
         roles: Vec<String>,
         registered_at: OffsetDateTime,
+        bot: bool,
         seq: i64,
     }
 );

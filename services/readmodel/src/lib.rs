@@ -6,6 +6,7 @@
 
 mod attachments;
 mod audit;
+mod bots;
 mod breaker;
 mod choices;
 mod convert;

@@ -51,6 +51,7 @@ pub fn read(row: &QueryResult) -> Result<Message, DbErr> {
         author: row.try_get::<Uuid>("", "author")?.into(),
         author_handle: row.try_get("", "handle").unwrap_or(None),
         author_display_name: row.try_get("", "display_name").unwrap_or(None),
+        author_bot: row.try_get("", "author_bot").unwrap_or(None).unwrap_or(false),
         body: row.try_get("", "body")?,
         reply_to: row.try_get::<Option<Uuid>>("", "reply_to")?.map(Into::into),
         posted_at: row.try_get::<OffsetDateTime>("", "posted_at")?.into(),
@@ -68,7 +69,7 @@ pub fn read(row: &QueryResult) -> Result<Message, DbErr> {
 /// Messages in place, out of `from`, in which they are `m`.
 pub(crate) fn placed_sql(columns: &str, from: &str) -> String {
     format!(
-        "SELECT {COLUMNS}, a.handle, a.display_name, COALESCE(own.room, m.room) AS gate{columns} FROM {from}
+        "SELECT {COLUMNS}, a.handle, a.display_name, a.bot AS author_bot, COALESCE(own.room, m.room) AS gate{columns} FROM {from}
         {}
         LEFT JOIN read.thread own ON own.thread = m.room
         LEFT JOIN read.account a ON a.account = m.author",

@@ -152,7 +152,7 @@ pub(crate) async fn spaces_of(
     joined.collect()
 }
 
-const MEMBER: &str = "SELECT m.*, a.handle, a.display_name
+const MEMBER: &str = "SELECT m.*, a.handle, a.display_name, a.bot
     FROM read.member m LEFT JOIN read.account a ON a.account = m.account ";
 
 pub(crate) async fn member(
@@ -215,7 +215,8 @@ async fn members_of<const N: usize>(
 ) -> Result<Vec<Member>, DbErr> {
     let rows = db.query_all_raw(statement(sql, values)).await?;
     let members = rows.iter().map(|row| {
-        let names = (row.try_get("", "handle")?, row.try_get("", "display_name")?);
+        let bot = row.try_get::<Option<bool>>("", "bot")?.unwrap_or(false);
+        let names = (row.try_get("", "handle")?, row.try_get("", "display_name")?, bot);
         Member::try_from((member::Model::from_query_result(row, "")?, names))
     });
     members.collect()
@@ -244,7 +245,7 @@ pub(crate) async fn timeline(
     // One row at least, so that position and head come along with an empty stretch.
     let sql = format!(
         "SELECT COALESCE(p.seq, 0) AS position, COALESCE(t.head, 0) AS head, {COLUMNS}, a.handle,
-            a.display_name
+            a.display_name, a.bot AS author_bot
         FROM (SELECT 1) AS one
         LEFT JOIN read.projection p ON p.name = $1 AND p.stream = $2
         LEFT JOIN read.timeline t ON t.room = $3
@@ -284,7 +285,7 @@ pub(crate) async fn names(
     stream: &str,
     accounts: &[AccountId],
 ) -> Result<(u64, Vec<CachedName>), DbErr> {
-    let sql = "SELECT COALESCE(p.seq, 0) AS position, a.account, a.handle, a.display_name, a.seq
+    let sql = "SELECT COALESCE(p.seq, 0) AS position, a.account, a.handle, a.display_name, a.bot, a.seq
         FROM (SELECT 1) AS one
         LEFT JOIN read.projection p ON p.name = $1 AND p.stream = $2
         LEFT JOIN read.account a ON a.account = ANY($3)";
@@ -302,6 +303,7 @@ pub(crate) async fn names(
                 account: account.into(),
                 handle: row.try_get("", "handle")?,
                 display_name: row.try_get("", "display_name")?,
+                bot: row.try_get("", "bot")?,
                 seq: row.try_get::<i64>("", "seq")?.cast_unsigned(),
             });
         }

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use veza_events::attachment::{AboutAttachment, AttachmentKind};
 use veza_events::{
-    AccountId, AttachmentId, CategoryId, InviteId, MessageId, Permissions, RoleId, RoomId, SessionId,
+    AccountId, AttachmentId, CategoryId, InviteId, MessageId, Permissions, RoleId, RoomId, Scopes, SessionId,
     SpaceId, Timestamp,
     account::InstallationRole,
     member::Standing,
@@ -21,6 +21,39 @@ pub struct Account {
     pub handle: Option<String>,
     /// The name shown; absent once the person's data key is gone.
     pub display_name: Option<String>,
+    /// Whether a program acts for it.
+    #[serde(default)]
+    pub bot: bool,
+    /// Last change.
+    pub seq: u64,
+}
+
+/// A bot, for who answers for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bot {
+    /// What anybody may know.
+    pub account: Account,
+    /// Who answers for it.
+    pub owner: AccountId,
+    /// Whether others may bring it into their spaces.
+    pub public: bool,
+    /// Last change.
+    pub seq: u64,
+}
+
+/// A key that a bot signs in with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BotKey {
+    /// The key.
+    pub id: SessionId,
+    /// What it is called.
+    pub name: Option<String>,
+    /// What its tokens are good for.
+    pub scopes: Scopes,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Until when it is good.
+    pub expires_at: Option<Timestamp>,
     /// Last change.
     pub seq: u64,
 }
@@ -193,6 +226,9 @@ pub struct Member {
     pub handle: Option<String>,
     /// The name shown.
     pub display_name: Option<String>,
+    /// Whether a program acts for it.
+    #[serde(default)]
+    pub bot: bool,
     /// Last change of the membership.
     pub seq: u64,
 }
@@ -281,6 +317,9 @@ pub struct Message {
     pub author_handle: Option<String>,
     /// The author's shown name.
     pub author_display_name: Option<String>,
+    /// Whether a program acts for the author.
+    #[serde(default)]
+    pub author_bot: bool,
     /// What it says; absent once the author's data key is gone.
     pub body: Option<String>,
     /// Which message it answers.

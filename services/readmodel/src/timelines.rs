@@ -188,6 +188,7 @@ async fn name_authors(inner: &Inner, messages: &mut [Message]) -> Result<(), Rea
         if let Some(name) = names.iter().find(|name| name.account == message.author) {
             message.author_handle.clone_from(&name.handle);
             message.author_display_name.clone_from(&name.display_name);
+            message.author_bot = name.bot;
         }
     }
     Ok(())

@@ -2,6 +2,8 @@
 
 mod administrator;
 mod blocks;
+mod bot_tokens;
+mod bots;
 mod password;
 mod profile;
 mod refresh;
@@ -15,8 +17,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use veza_platform::bus::Router;
 use veza_platform::contract::accounts::{
-    Block, ChangePassword, ChangeProfile, EndSession, InviteAdministrator, Refresh, Register, SignIn,
-    SignInByLink, Unblock,
+    Block, ChangeBot, ChangePassword, ChangeProfile, CreateBotKey, EndSession, InviteAdministrator,
+    IssueBotToken, Refresh, Register, RegisterBot, RetireBot, RevokeBotKey, SignIn, SignInByLink, Unblock,
 };
 use veza_platform::contract::{Caller, Command, Problem, ProblemKind};
 
@@ -58,6 +60,32 @@ pub(crate) fn router(worker: Arc<Worker>) -> Router<Worker> {
         .on(async |worker: Arc<Worker>, caller: Caller, command: Unblock| {
             blocks::unblock(&worker, &caller, command).await
         })
+        .on(
+            async |worker: Arc<Worker>, caller: Caller, command: RegisterBot| {
+                bots::register(&worker, &caller, command).await
+            },
+        )
+        .on(async |worker: Arc<Worker>, caller: Caller, command: ChangeBot| {
+            bots::change(&worker, &caller, command).await
+        })
+        .on(async |worker: Arc<Worker>, caller: Caller, command: RetireBot| {
+            bots::retire(&worker, &caller, command).await
+        })
+        .on(
+            async |worker: Arc<Worker>, caller: Caller, command: CreateBotKey| {
+                bots::create_key(&worker, &caller, command).await
+            },
+        )
+        .on(
+            async |worker: Arc<Worker>, caller: Caller, command: RevokeBotKey| {
+                bots::revoke_key(&worker, &caller, command).await
+            },
+        )
+        .on(
+            async |worker: Arc<Worker>, caller: Caller, command: IssueBotToken| {
+                bot_tokens::issue(&worker, &caller, command).await
+            },
+        )
         .on(
             async |worker: Arc<Worker>, caller: Caller, _: InviteAdministrator| {
                 administrator::invite(&worker, &caller).await

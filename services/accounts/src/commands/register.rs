@@ -121,7 +121,7 @@ impl NewNames {
     }
 }
 
-fn claimed(claim: &Claim, kind: NameKind, account: AccountId) -> Result<Vec<Write>, Problem> {
+pub(super) fn claimed(claim: &Claim, kind: NameKind, account: AccountId) -> Result<Vec<Write>, Problem> {
     let events = Handle::decide(&claim.state, &kind, HandleCommand::Claim { account })?;
     let write = |event: veza_events::handle::HandleEvent| Write {
         subject: claim.subject.clone(),

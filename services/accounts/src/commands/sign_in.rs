@@ -132,6 +132,7 @@ pub(super) async fn tokens(
         ver: issued.session.generation,
         acr: ACR_ONE_FACTOR.to_owned(),
         jti: ambient::new_uuid(),
+        scope: None,
     };
     let life = claims.exp - claims.iat;
     Ok(SignedIn {

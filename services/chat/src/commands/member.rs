@@ -11,7 +11,7 @@ use veza_events::AccountId;
 use veza_platform::{
     contract::{
         Caller, Command, Problem, ProblemKind,
-        chat::{AcceptInvite, ChangeMember, Changed, InSpace, RemoveMember},
+        chat::{AcceptInvite, BringBot, ChangeMember, Changed, InSpace, RemoveMember},
     },
     event_log::Expect,
     ledger::Write,
@@ -54,6 +54,17 @@ pub(super) async fn accept_invite(
         .change(&caller, &command, &primary, parties, decide)
         .await?;
     Ok(Changed { position })
+}
+
+/// What a bot is, is seen within a second, as all that is not of the space itself.
+pub(super) async fn bring_bot(
+    worker: Arc<Worker>,
+    caller: Caller,
+    command: BringBot,
+) -> Result<Changed, Problem> {
+    let bot = worker.people.get(command.bot).await?.state.bot;
+    let about = (command.bot, None);
+    membership(&worker, &caller, &command, about, &[MemberCommand::Bring { bot }]).await
 }
 
 pub(super) async fn change(

@@ -92,6 +92,8 @@ pub(super) struct Profile {
     handle: Option<String>,
     /// The name shown; absent for an erased account.
     display_name: Option<String>,
+    /// Whether a program acts for it.
+    bot: bool,
 }
 
 /// What its owner knows of an account.
@@ -106,6 +108,8 @@ struct Me {
     display_name: Option<String>,
     /// Where it gets mail.
     email: Option<String>,
+    /// Whether a program acts for it.
+    bot: bool,
     /// Roles in the installation.
     roles: Vec<Role>,
     /// When it was made.
@@ -120,6 +124,7 @@ impl From<rows::Account> for Profile {
             id: row.id.uuid(),
             handle: row.handle,
             display_name: row.display_name,
+            bot: row.bot,
         }
     }
 }
@@ -131,6 +136,7 @@ impl From<rows::PrivateAccount> for Me {
             handle: row.account.handle,
             display_name: row.account.display_name,
             email: row.email,
+            bot: row.account.bot,
             roles: row.roles.into_iter().map(Into::into).collect(),
             registered_at: row.registered_at.time(),
             seq: row.account.seq,
@@ -240,11 +246,7 @@ impl Accounts {
                 "there is no such account",
             )
         })?;
-        let profile = Profile {
-            id: row.id.uuid(),
-            handle: row.handle,
-            display_name: row.display_name,
-        };
-        Ok(Found::tagged(profile, row.seq))
+        let seq = row.seq;
+        Ok(Found::tagged(row.into(), seq))
     }
 }

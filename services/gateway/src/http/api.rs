@@ -10,6 +10,7 @@ use poem_openapi::{LicenseObject, OpenApi, OpenApiService};
 use super::accounts::Accounts;
 use super::audit::Audit;
 use super::blocks::Blocks;
+use super::bots::Bots;
 use super::categories::Categories;
 use super::directs::Directs;
 use super::files::Files;
@@ -19,6 +20,7 @@ use super::mentions::MentionsInbox;
 use super::message::OneMessage;
 use super::messages::Messages;
 use super::notifications::Notifications;
+use super::oauth::OAuth;
 use super::overrides::OverridesOf;
 use super::roles::Roles;
 use super::rooms::Rooms;
@@ -30,7 +32,7 @@ use super::unread::Unread;
 use crate::state::Gateway;
 
 type Operations = (
-    Accounts,
+    (Accounts, Bots, OAuth),
     Sessions,
     Spaces,
     Roles,
@@ -89,7 +91,7 @@ pub(super) fn page() -> String {
 fn operations(gateway: &Arc<Gateway>) -> Operations {
     let gateway = || Arc::clone(gateway);
     (
-        Accounts(gateway()),
+        (Accounts(gateway()), Bots(gateway()), OAuth(gateway())),
         Sessions(gateway()),
         Spaces(gateway()),
         Roles(gateway()),

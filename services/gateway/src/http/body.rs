@@ -93,7 +93,7 @@ impl<'a, T: ParseFromJSON + DeserializeOwned> ApiExtractor<'a> for Json<T> {
     }
 }
 
-async fn read(body: Body, limits: BodyLimits) -> Result<bytes::Bytes, Failure> {
+pub(super) async fn read(body: Body, limits: BodyLimits) -> Result<bytes::Bytes, Failure> {
     let body: http_body_util::combinators::BoxBody<bytes::Bytes, std::io::Error> = body.into();
     match tokio::time::timeout(limits.timeout, Limited::new(body, limits.max_bytes).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),

@@ -73,6 +73,8 @@ struct Member {
     handle: Option<String>,
     /// The name shown; absent for an erased account.
     display_name: Option<String>,
+    /// Whether a program acts for it.
+    bot: bool,
     /// Last change.
     seq: u64,
 }
@@ -88,6 +90,7 @@ impl From<rows::Member> for Member {
             joined_at: row.joined_at.time(),
             handle: row.handle,
             display_name: row.display_name,
+            bot: row.bot,
             seq: row.seq,
         }
     }

@@ -25,6 +25,8 @@ pub(super) struct Message {
     author_handle: Option<String>,
     /// The author's shown name; absent for an erased account.
     author_display_name: Option<String>,
+    /// Whether a program acts for the author.
+    author_bot: bool,
     /// What it says; absent once the message is deleted or the author's account is erased.
     body: Option<String>,
     /// Which message it answers.
@@ -152,6 +154,7 @@ impl Message {
             author: row.author.uuid(),
             author_handle: row.author_handle,
             author_display_name: row.author_display_name,
+            author_bot: row.author_bot,
             body: row.body,
             reply_to: row.reply_to.map(MessageId::uuid),
             posted_at: row.posted_at.time(),

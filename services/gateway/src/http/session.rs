@@ -8,7 +8,7 @@ use poem::Request;
 use poem_openapi::SecurityScheme;
 use poem_openapi::auth::Bearer;
 use uuid::Uuid;
-use veza_events::{AccountId, CommandId, SessionId};
+use veza_events::{AccountId, CommandId, Scopes, SessionId};
 use veza_platform::ambient;
 use veza_platform::contract::{Caller, Problem};
 
@@ -16,6 +16,7 @@ use super::header::{Header, header_parameter};
 use super::limits::Limits;
 use super::problem::Failure;
 use super::visit::Visit;
+use crate::scopes;
 use crate::state::Gateway;
 
 /// Header that makes a repeated POST harmless.
@@ -23,7 +24,7 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Longest such key, in characters.
 const MAX_KEY_CHARS: usize = 200;
 
-/// An access token of `POST /v1/sessions`, as `Authorization: Bearer …`.
+/// An access token of `POST /v1/sessions` or `POST /v1/oauth/token`, as `Authorization: Bearer …`.
 #[derive(SecurityScheme)]
 #[oai(
     rename = "session",
@@ -38,6 +39,8 @@ pub(super) struct Session(Identity);
 pub(crate) struct Identity {
     account: AccountId,
     session: SessionId,
+    /// What the token of a bot is good for; `None` for people.
+    scopes: Option<Scopes>,
 }
 
 impl Identity {
@@ -58,6 +61,11 @@ impl Session {
         self.0.account
     }
 
+    /// What the token of a bot is good for; `None` for people.
+    pub(super) fn scopes(&self) -> Option<Scopes> {
+        self.0.scopes
+    }
+
     /// Its session.
     pub(super) fn id(&self) -> SessionId {
         self.0.session
@@ -69,11 +77,11 @@ async fn verified(request: &Request, bearer: Bearer) -> poem::Result<Identity> {
     Ok(identify(request, &bearer.token)?)
 }
 
-/// Checks the token that a request carries. A good one is charged to its account, any other to the address it
+/// Checks the token that a request carries, and whether it is good for the operation. A good one is charged to its account, any other to the address it
 /// came from.
 ///
 /// # Errors
-/// `session.token_invalid`, `session.token_expired`, `session.ended`; `request.rate`.
+/// `session.token_invalid`, `session.token_expired`, `session.ended`, `session.scope`; `request.rate`.
 pub(crate) fn identify(request: &Request, token: &str) -> Result<Identity, Failure> {
     let gateway = request
         .data::<Arc<Gateway>>()
@@ -85,9 +93,13 @@ pub(crate) fn identify(request: &Request, token: &str) -> Result<Identity, Failu
     match gateway.verifier.verify(token, ambient::now()) {
         Ok(claims) => {
             visit.charged(limits.account(claims.sub))?;
+            let scopes = claims.scope.as_deref().map(Scopes::parse_known);
+            let needs = scopes::of_operation(request.method(), request.original_uri().path());
+            scopes::admit(scopes, needs)?;
             Ok(Identity {
                 account: claims.sub,
                 session: claims.sid,
+                scopes,
             })
         }
         Err(error) => {

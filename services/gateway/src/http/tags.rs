@@ -15,6 +15,8 @@ pub(super) enum Chapter {
     Rooms,
     /// Keeping the peace.
     Moderation,
+    /// Accounts that programs act for.
+    Bots,
     /// Files that come with messages.
     Files,
     /// The way to the WebSocket.

@@ -31,7 +31,11 @@ impl TicketDesk {
         operation_id = "create_ticket"
     )]
     async fn create(&self, session: Session) -> Result<Created<Ticket>, Failure> {
-        let ticket = self.0.tickets.issue(session.account(), session.id()).await?;
+        let ticket = self
+            .0
+            .tickets
+            .issue(session.account(), session.id(), session.scopes())
+            .await?;
         let expires_in = self.0.tickets.life().as_secs();
         Ok(Created::new(Ticket { ticket, expires_in }))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use tokio::time::Instant;
-use veza_events::{AccountId, AttachmentId, CommandId, MessageId, RoomId, room::Mentions};
+use veza_events::{AccountId, AttachmentId, CommandId, MessageId, RoomId, Scope, room::Mentions};
 use veza_platform::ambient;
 use veza_platform::config::RealtimeConfig;
 use veza_platform::contract::chat::{MessageChange, Post, Posted};
@@ -18,6 +18,7 @@ use super::outbox::Outbox;
 use super::room::Room;
 use super::sockets::{Peer, SocketKey};
 use crate::changes::About;
+use crate::scopes::{self, Needs};
 
 /// Rooms of one `watch` that are looked up at once.
 const WATCHING: usize = 16;
@@ -64,9 +65,39 @@ pub(super) enum Command {
     },
 }
 
+impl Command {
+    /// What it asks of the token of a bot.
+    fn needs(&self) -> Needs {
+        match self {
+            Self::Unwatch { .. } | Self::Presence { .. } => Needs::Token,
+            Self::Watch { .. } | Self::Read { .. } => Needs::Scope(Scope::MessagesRead),
+            Self::Typing { .. } | Self::Send { .. } | Self::Change { .. } => {
+                Needs::Scope(Scope::MessagesWrite)
+            }
+        }
+    }
+
+    /// The id that comes back in its answer; none where there is no answer.
+    fn id(&self) -> Option<u64> {
+        match self {
+            Self::Watch { id, .. }
+            | Self::Unwatch { id, .. }
+            | Self::Read { id, .. }
+            | Self::Presence { id, .. }
+            | Self::Send { id, .. }
+            | Self::Change { id, .. } => Some(*id),
+            Self::Typing { .. } => None,
+        }
+    }
+}
+
 impl Session {
     /// Does a command and queues its answer.
     pub(super) async fn run(&self, command: Command) {
+        if let Err(problem) = scopes::admit(self.peer.identity.scopes, Some(command.needs())) {
+            self.peer.outbox.push(&Outgoing::error(command.id(), &problem));
+            return;
+        }
         let (id, outcome) = match command {
             Command::Watch { id, rooms } => (id, self.watch(id, rooms).await),
             Command::Unwatch { id, rooms } => return self.unwatch(id, &rooms),
@@ -354,8 +385,15 @@ impl Session {
     /// reached just now are among them: they are entered as soon as they can be.
     async fn ready(&self, resume: ResumeFrom, place: Missed) -> Vec<(RoomId, u64)> {
         let levels = resume.rooms.keys().map(|room| (*room, Level::Full)).collect();
-        let (watched, refused) = self.watch_all(levels).await;
         let identity = self.peer.identity;
+        let (watched, refused) = match scopes::admit(identity.scopes, Some(Needs::Scope(Scope::MessagesRead)))
+        {
+            Ok(()) => self.watch_all(levels).await,
+            Err(problem) => (
+                Vec::new(),
+                resume.rooms.keys().map(|room| (*room, problem.clone())).collect(),
+            ),
+        };
         let ready = Outgoing::Ready {
             session: identity.session,
             account: identity.account,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use veza_events::{AccountId, MessageId, RoomId, SessionId, SpaceId};
+use veza_events::{AccountId, MessageId, RoomId, Scopes, SessionId, SpaceId};
 use veza_platform::contract::chat::{Access, MessageChange, Post, Posted};
 use veza_platform::contract::{Caller, Problem, ProblemKind};
 use veza_platform::event_log::Record;
@@ -23,6 +23,8 @@ pub struct Identity {
     pub account: AccountId,
     /// The session that asked for the ticket.
     pub session: SessionId,
+    /// What the bot's token was good for; `None` for people.
+    pub scopes: Option<Scopes>,
 }
 
 /// The rest of the gateway, as the WebSocket sees it.
@@ -118,6 +120,7 @@ impl Services for Gateway {
             Ok(Identity {
                 account: holder.account,
                 session: holder.session,
+                scopes: holder.scopes,
             })
         })
     }

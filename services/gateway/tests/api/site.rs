@@ -130,6 +130,7 @@ impl Site {
             ver: 0,
             acr: ACR_ONE_FACTOR.into(),
             jti: ambient::new_uuid(),
+            scope: None,
         };
         let token = self.keys.issue(claims).await.unwrap();
         Person {

@@ -79,10 +79,14 @@ impl World {
     /// A ticket of a new session.
     pub(crate) fn ticket(&self, account: AccountId) -> (String, SessionId) {
         let (ticket, session) = (ambient::new_uuid().to_string(), ambient::new_uuid().into());
-        self.tickets
-            .lock()
-            .unwrap()
-            .insert(ticket.clone(), Identity { account, session });
+        self.tickets.lock().unwrap().insert(
+            ticket.clone(),
+            Identity {
+                account,
+                session,
+                scopes: None,
+            },
+        );
         (ticket, session)
     }
 
@@ -322,6 +326,7 @@ impl Services for World {
             Ok(account) if self.open_door.load(Ordering::SeqCst) => Some(Identity {
                 account: account.into(),
                 session: account.into(),
+                scopes: None,
             }),
             _ => self.tickets.lock().unwrap().remove(&ticket),
         };

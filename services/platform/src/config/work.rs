@@ -34,6 +34,8 @@ pub struct AccountsConfig {
     /// Most open sessions of one account; the oldest gives way.
     #[schemars(range(min = 1))]
     pub max_sessions_per_account: usize,
+    /// Most bots that one account answers for.
+    pub max_bots_per_account: usize,
     /// `iss` of tokens; empty means `gateway.public_url`.
     pub issuer: String,
     /// `aud` of tokens.
@@ -55,6 +57,7 @@ impl Default for AccountsConfig {
             hash_queue: 64,
             min_password_chars: 12,
             max_sessions_per_account: 100,
+            max_bots_per_account: 20,
             issuer: String::new(),
             audience: "veza".into(),
             cached_accounts: 10_000,

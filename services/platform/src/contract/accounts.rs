@@ -1,7 +1,7 @@
 //! What the accounts workers take, on `cmd.accounts`.
 
 use serde::{Deserialize, Serialize};
-use veza_events::{AccountId, SessionId};
+use veza_events::{AccountId, Scopes, SessionId, Timestamp};
 
 use super::{Sensitive, commands};
 use crate::event_log::Position;
@@ -109,6 +109,90 @@ pub struct Unblock {
     pub account: AccountId,
 }
 
+/// Make an account that a program acts for.
+#[derive(Serialize, Deserialize)]
+pub struct RegisterBot {
+    /// The name others call it by, as typed.
+    pub handle: String,
+    /// The name shown; the handle when absent.
+    pub display_name: Option<String>,
+    /// Whether others may bring it into their spaces.
+    pub public: bool,
+}
+
+/// Change a bot of one's own; absent fields stay.
+#[derive(Serialize, Deserialize)]
+pub struct ChangeBot {
+    /// Which one.
+    pub bot: AccountId,
+    /// The new name shown.
+    pub display_name: Option<String>,
+    /// Whether others may bring it into their spaces.
+    pub public: Option<bool>,
+}
+
+/// Let a bot of one's own act no more.
+#[derive(Serialize, Deserialize)]
+pub struct RetireBot {
+    /// Which one.
+    pub bot: AccountId,
+}
+
+/// Give a bot of one's own a key.
+#[derive(Serialize, Deserialize)]
+pub struct CreateBotKey {
+    /// Which one.
+    pub bot: AccountId,
+    /// What the key is called.
+    pub name: Option<String>,
+    /// What its tokens are good for.
+    pub scopes: Scopes,
+    /// Until when it is good; for ever when absent.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A key exists.
+#[derive(Serialize, Deserialize)]
+pub struct BotKeyCreated {
+    /// The key.
+    pub key: SessionId,
+    /// What the program shows: see [`crate::bot_secret`]. Not told again.
+    pub secret: Sensitive,
+    /// Where it was written.
+    pub position: Option<Position>,
+}
+
+/// Take a key away.
+#[derive(Serialize, Deserialize)]
+pub struct RevokeBotKey {
+    /// From which bot.
+    pub bot: AccountId,
+    /// Which one.
+    pub key: SessionId,
+}
+
+/// Trade the secret of a key for an access token.
+#[derive(Serialize, Deserialize)]
+pub struct IssueBotToken {
+    /// The bot.
+    pub bot: AccountId,
+    /// The whole secret, as it was shown.
+    pub secret: Sensitive,
+    /// What the token is to be good for; all that the key is when absent.
+    pub scopes: Option<Scopes>,
+}
+
+/// An access token of a bot.
+#[derive(Serialize, Deserialize)]
+pub struct BotToken {
+    /// JWT for the requests to come.
+    pub access_token: Sensitive,
+    /// Its life, seconds.
+    pub expires_in: u64,
+    /// What it is good for.
+    pub scopes: Scopes,
+}
+
 /// Make sure that there is an administrator, and a link to sign in with while nobody ever has.
 /// Only `veza up` and `veza setup` ask for it.
 #[derive(Serialize, Deserialize)]
@@ -138,5 +222,11 @@ commands! {
     "change_password": ChangePassword => Done,
     "block": Block => Done,
     "unblock": Unblock => Done,
+    "register_bot": RegisterBot => Registered,
+    "change_bot": ChangeBot => Done,
+    "retire_bot": RetireBot => Done,
+    "create_bot_key": CreateBotKey => BotKeyCreated,
+    "revoke_bot_key": RevokeBotKey => Done,
+    "issue_bot_token": IssueBotToken => BotToken,
     "invite_administrator": InviteAdministrator => AdministratorInvited,
 }

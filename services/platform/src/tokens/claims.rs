@@ -44,6 +44,10 @@ pub struct Claims {
     pub acr: String,
     /// Id of this token.
     pub jti: Uuid,
+    /// What the token of a bot is good for, names with blanks between them (RFC 9068, 2.2.3); absent for people,
+    /// who may whatever their account may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
 }
 
 /// Why a token is not accepted.
@@ -207,6 +211,7 @@ mod tests {
             ver: 0,
             acr: ACR_ONE_FACTOR.into(),
             jti: Uuid::from_u128(3),
+            scope: None,
         }
     }
 

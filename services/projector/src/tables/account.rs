@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use sea_orm::sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
-use veza_events::AccountId;
-use veza_events::account::{AccountEvent, Registered, SessionStarted};
+use veza_events::account::{AccountEvent, BotRegistered, Registered, SessionStarted};
+use veza_events::{AccountId, Sealed};
 
 use super::{Moment, Schema, SqlError, array_literal, text, wire_name};
 
@@ -19,12 +19,47 @@ pub(super) struct Accounts<'a> {
 
 #[derive(Default)]
 struct Change<'a> {
-    registered: Option<(&'a Registered, OffsetDateTime)>,
+    registered: Option<(New<'a>, OffsetDateTime)>,
     /// Whether the name shown is another; that name is absent when it cannot be opened any more.
     renamed: bool,
     display_name: Option<&'a str>,
     roles: Vec<String>,
     seq: i64,
+}
+
+/// An account as it was made.
+#[derive(Clone, Copy)]
+struct New<'a> {
+    handle: Option<&'a str>,
+    email: Option<&'a str>,
+    display_name: Option<&'a str>,
+    bot: bool,
+}
+
+impl<'a> From<&'a Registered> for New<'a> {
+    fn from(event: &'a Registered) -> Self {
+        Self {
+            handle: clear(&event.handle),
+            email: clear(&event.email),
+            display_name: clear(&event.display_name),
+            bot: false,
+        }
+    }
+}
+
+impl<'a> From<&'a BotRegistered> for New<'a> {
+    fn from(event: &'a BotRegistered) -> Self {
+        Self {
+            handle: clear(&event.handle),
+            email: None,
+            display_name: clear(&event.display_name),
+            bot: true,
+        }
+    }
+}
+
+fn clear(text: &Sealed<String>) -> Option<&str> {
+    text.clear().map(String::as_str)
 }
 
 struct Started<'a> {
@@ -38,13 +73,23 @@ impl<'a> Accounts<'a> {
         let account = account.uuid();
         match event {
             AccountEvent::Registered(event) => {
-                self.change(account, moment).registered = Some((event, moment.at));
+                self.change(account, moment).registered = Some((event.into(), moment.at));
+            }
+            AccountEvent::BotRegistered(event) => {
+                self.change(account, moment).registered = Some((event.into(), moment.at));
+            }
+            AccountEvent::BotChanged(event) => {
+                let change = self.change(account, moment);
+                if let Some(name) = &event.display_name {
+                    change.renamed = true;
+                    change.display_name = clear(name);
+                }
             }
             AccountEvent::ProfileChanged(event) => {
                 if let Some(name) = &event.display_name {
                     let change = self.change(account, moment);
                     change.renamed = true;
-                    change.display_name = name.clear().map(String::as_str);
+                    change.display_name = clear(name);
                 }
             }
             AccountEvent::RoleGranted(event) => {
@@ -65,8 +110,15 @@ impl<'a> Accounts<'a> {
             AccountEvent::SessionEnded(event) => {
                 self.sessions.insert(event.session.uuid(), None);
             }
-            // Passwords are of no read model, and blocks of another page.
-            AccountEvent::PasswordChanged(_) | AccountEvent::Blocked(_) | AccountEvent::Unblocked(_) => {}
+            // Passwords are of no read model, blocks and keys of other pages.
+            AccountEvent::PasswordChanged(_)
+            | AccountEvent::Blocked(_)
+            | AccountEvent::Unblocked(_)
+            | AccountEvent::BotTakenOn(_)
+            | AccountEvent::BotLetGo(_)
+            | AccountEvent::BotRetired(_)
+            | AccountEvent::BotKeyCreated(_)
+            | AccountEvent::BotKeyRevoked(_) => {}
         }
     }
 
@@ -100,31 +152,31 @@ impl<'a> Accounts<'a> {
 
     async fn insert_accounts(&self, connection: &mut PgConnection, schema: Schema) -> Result<u64, SqlError> {
         let (mut ids, mut handles, mut emails, mut names) = (vec![], vec![], vec![], vec![]);
-        let (mut roles, mut times, mut seqs) = (vec![], vec![], vec![]);
+        let (mut roles, mut times, mut bots, mut seqs) = (vec![], vec![], vec![], vec![]);
         for (account, change) in &self.accounts {
             if let Some((event, at)) = change.registered {
                 ids.push(*account);
-                handles.push(event.handle.clear().map(text));
-                emails.push(event.email.clear().map(text));
-                let first_name = event.display_name.clear().map(String::as_str);
+                handles.push(event.handle.map(text));
+                emails.push(event.email.map(text));
                 let name = if change.renamed {
                     change.display_name
                 } else {
-                    first_name
+                    event.display_name
                 };
                 names.push(name.map(text));
                 roles.push(array_literal(&change.roles));
                 times.push(at);
+                bots.push(event.bot);
                 seqs.push(change.seq);
             }
         }
         if ids.is_empty() {
             return Ok(0);
         }
-        let sql = "INSERT INTO {s}.account (account, handle, email, display_name, roles, registered_at, seq)
-            SELECT u.account, u.handle, u.email, u.name, u.roles::text[], u.at, u.seq
-            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::int8[])
-                AS u (account, handle, email, name, roles, at, seq)
+        let sql = "INSERT INTO {s}.account (account, handle, email, display_name, roles, registered_at, bot, seq)
+            SELECT u.account, u.handle, u.email, u.name, u.roles::text[], u.at, u.bot, u.seq
+            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::bool[],
+                $8::int8[]) AS u (account, handle, email, name, roles, at, bot, seq)
             ON CONFLICT (account) DO NOTHING";
         let query = schema
             .query(sql)
@@ -135,6 +187,7 @@ impl<'a> Accounts<'a> {
             .bind(roles);
         Ok(query
             .bind(times)
+            .bind(bots)
             .bind(seqs)
             .execute(connection)
             .await?

@@ -34,7 +34,14 @@ impl Directs {
             | AccountEvent::PasswordChanged(_)
             | AccountEvent::RoleGranted(_)
             | AccountEvent::SessionStarted(_)
-            | AccountEvent::SessionEnded(_) => return,
+            | AccountEvent::SessionEnded(_)
+            | AccountEvent::BotTakenOn(_)
+            | AccountEvent::BotLetGo(_)
+            | AccountEvent::BotRegistered(_)
+            | AccountEvent::BotChanged(_)
+            | AccountEvent::BotRetired(_)
+            | AccountEvent::BotKeyCreated(_)
+            | AccountEvent::BotKeyRevoked(_) => return,
         };
         let key = (account.uuid(), other.uuid());
         self.blocks.insert(key, blocked.then_some(moment.seq));

@@ -7,6 +7,7 @@
 mod account;
 mod attachment;
 mod audit;
+mod bot;
 mod direct;
 mod member;
 mod message;
@@ -78,6 +79,7 @@ pub(crate) struct Changes<'a> {
     overrides: overrides::Overrides<'a>,
     members: member::Members<'a>,
     audit: audit::Audit<'a>,
+    bots: bot::Bots<'a>,
     directs: direct::Directs,
     rooms: room::Rooms<'a>,
     attachments: attachment::Attachments<'a>,
@@ -118,6 +120,7 @@ impl<'a> Changes<'a> {
             (Event::Account(event), Subject::Account(account)) => {
                 self.accounts.take(*account, moment, event);
                 self.directs.account(*account, moment, event);
+                self.bots.take(*account, moment, event);
             }
             (Event::Space(event), Subject::Space(_, space)) => {
                 self.spaces.take(*space, moment, event);
@@ -147,6 +150,7 @@ impl<'a> Changes<'a> {
     ) -> Result<RowsWritten, SqlError> {
         let mut written = RowsWritten::default();
         written.rows += self.accounts.write(connection, schema).await?;
+        written.rows += self.bots.write(connection, schema).await?;
         written.rows += self.spaces.write(connection, schema).await?;
         written.rows += self.overrides.write(connection, schema).await?;
         written.rows += self.members.write(connection, schema).await?;

@@ -97,6 +97,7 @@ impl From<CachedMessage> for Message {
             author: cached.author.into(),
             author_handle: None,
             author_display_name: None,
+            author_bot: false,
             body: cached.body,
             reply_to: cached.reply_to.map(MessageId::new),
             posted_at: cached.posted_at.into(),
@@ -143,6 +144,8 @@ pub(crate) struct CachedName {
     pub(crate) handle: Option<String>,
     #[serde(rename = "d")]
     pub(crate) display_name: Option<String>,
+    #[serde(rename = "b", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) bot: bool,
     #[serde(rename = "s")]
     pub(crate) seq: u64,
 }

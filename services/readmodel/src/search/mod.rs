@@ -99,7 +99,7 @@ pub(crate) async fn find(
             AND ($10::uuid IS NULL OR (m.posted_at, m.message) <
                 (SELECT l.posted_at, l.message FROM read.message l WHERE l.message = $10))
             ORDER BY m.posted_at DESC, m.message DESC LIMIT $11)
-        SELECT {COLUMNS}, a.handle, a.display_name, ts_headline(m.language, m.body, COALESCE(q.words, ''),
+        SELECT {COLUMNS}, a.handle, a.display_name, a.bot AS author_bot, ts_headline(m.language, m.body, COALESCE(q.words, ''),
             'MaxWords=40, MinWords=15, StartSel=\"' || chr(2) || '\", StopSel=\"' || chr(3) || '\"') AS snippet
         FROM hit m CROSS JOIN q {} LEFT JOIN read.account a ON a.account = m.author
         ORDER BY m.posted_at DESC, m.message DESC",

@@ -4,6 +4,7 @@
 
 mod api_schema;
 mod authority;
+mod bots;
 mod chaos;
 mod conversation;
 mod directs;

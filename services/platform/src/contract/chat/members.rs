@@ -47,6 +47,15 @@ pub struct AcceptInvite {
     pub digest: String,
 }
 
+/// Bring a bot in.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct BringBot {
+    /// Where.
+    pub space: SpaceId,
+    /// Which one.
+    pub bot: AccountId,
+}
+
 /// Change a membership; absent fields stay.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ChangeMember {

@@ -11,7 +11,8 @@ use veza_events::SpaceId;
 
 pub use directs::{AddToDirect, DirectOpened, OpenDirect};
 pub use members::{
-    AcceptInvite, Access, ChangeMember, CreateInvite, GetAccess, InviteCreated, RemoveMember, RevokeInvite,
+    AcceptInvite, Access, BringBot, ChangeMember, CreateInvite, GetAccess, InviteCreated, RemoveMember,
+    RevokeInvite,
 };
 pub use messages::{ChangeMessage, MessageChange, Post, Posted, SeenMessage};
 pub use rooms::{ChangeRoom, CreateRoom, OpenThread, PlaceRoom, RoomCreated};
@@ -54,6 +55,7 @@ commands! {
     "create_invite": CreateInvite => InviteCreated,
     "revoke_invite": RevokeInvite => Changed,
     "accept_invite": AcceptInvite => Changed,
+    "bring_bot": BringBot => Changed,
     "change_member": ChangeMember => Changed,
     "remove_member": RemoveMember => Changed,
     "post": Post => Posted,
@@ -90,6 +92,7 @@ in_space!(
     CreateInvite,
     RevokeInvite,
     AcceptInvite,
+    BringBot,
     ChangeMember,
     RemoveMember,
     Post,
