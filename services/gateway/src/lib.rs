@@ -14,6 +14,7 @@ mod fuzz;
 pub mod grpc;
 mod http;
 mod mentions;
+mod previews;
 mod problems;
 #[cfg(test)]
 mod raw;
@@ -36,6 +37,7 @@ use veza_platform::event_log::{EventLog, LogOptions};
 use veza_platform::keyring::Keyring;
 use veza_platform::ledger::Ledger;
 use veza_platform::nats;
+use veza_platform::outgoing::Outgoing;
 use veza_platform::postgres;
 use veza_platform::runtime::Runtime;
 use veza_platform::tokens::{Parties, Verifier};
@@ -80,6 +82,7 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
             verifier: Verifier::start(&log, Parties::of(config), &rt.lifecycle),
             ledger: Ledger::new(log, keys, "veza/gateway"),
             origins: Arc::new(Origins::new(&config.gateway)?),
+            outgoing: Outgoing::new(config, &rt.metrics, "gateway")?,
             nats: client,
             read,
             blobs,

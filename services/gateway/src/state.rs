@@ -16,6 +16,7 @@ use veza_platform::health::Health;
 use veza_platform::kv::{Kv, KvError};
 use veza_platform::ledger::{Ledger, read_problem};
 use veza_platform::lifecycle::Lifecycle;
+use veza_platform::outgoing::Outgoing;
 use veza_platform::telemetry::Metrics;
 use veza_platform::tokens::Verifier;
 use veza_platform::uploads::Uploads;
@@ -27,6 +28,7 @@ use crate::digest;
 use crate::files::Intake;
 use crate::http::Origins;
 use crate::mentions::NameBook;
+use crate::previews::Previews;
 use crate::reads::Reads;
 use crate::rooms::RoomIndex;
 use crate::tickets::Tickets;
@@ -76,6 +78,8 @@ pub struct Gateway {
     pub(crate) blobs: Option<Blobs>,
     /// Takes files in.
     pub(crate) intake: Intake,
+    /// Looks at pages that messages link to.
+    pub(crate) previews: Previews,
     bus: Bus,
     idempotency: Kv<CommandId>,
     commands: Semaphore,
@@ -89,6 +93,7 @@ pub(crate) struct Parts {
     pub(crate) verifier: Verifier,
     pub(crate) origins: Arc<Origins>,
     pub(crate) blobs: Option<Blobs>,
+    pub(crate) outgoing: Outgoing,
 }
 
 impl Gateway {
@@ -102,6 +107,12 @@ impl Gateway {
         let uploads = Uploads::new(&log, parts.ledger.keys().clone());
         Arc::new(Self {
             intake: Intake::new(&config.files, &runtime.lifecycle, uploads),
+            previews: Previews::new(
+                &config.previews,
+                parts.outgoing,
+                parts.read.clone(),
+                &runtime.metrics,
+            ),
             blobs: parts.blobs,
             shards,
             lifecycle: runtime.lifecycle.clone(),

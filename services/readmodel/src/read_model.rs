@@ -53,6 +53,18 @@ impl ReadModel {
         self.0.postgres.ask(queries::ping).await
     }
 
+    /// What a door has looked up elsewhere and kept under `name`.
+    pub async fn scrap(&self, name: &str) -> Option<String> {
+        self.0.cache.as_ref()?.scrap(name).await
+    }
+
+    /// Keeps what a door has looked up elsewhere, for a while, so many at most; in vain while Redis is away.
+    pub async fn keep_scrap(&self, name: &str, value: &str, life: Duration, most: usize) {
+        if let Some(cache) = &self.0.cache {
+            cache.keep_scrap(name, value, life, most).await;
+        }
+    }
+
     /// What anybody may know of an account.
     pub async fn account(&self, account: AccountId) -> Result<Option<Account>, ReadError> {
         Ok(self

@@ -5,6 +5,7 @@
 mod certificates;
 mod folder;
 mod servers;
+mod web;
 
 pub use certificates::TestCertificates;
 pub use folder::TestFolder;
@@ -12,6 +13,7 @@ pub use servers::{
     OnFolder, Servers, TestCluster, TestNats, TestPostgres, TestRedis, TestS3, fresh_database, servers,
 };
 pub use veza_servers;
+pub use web::{Met, Web};
 
 pub mod history;
 pub mod otlp;

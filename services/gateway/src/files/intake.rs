@@ -22,7 +22,7 @@ use veza_platform::uploads::{Upload, Uploads, blob_name, thumbnail_name};
 
 use super::picture::{Picture, PictureError, PictureLimits};
 use super::sniff::{Content, LOOK};
-use super::{Sound, clean_name, picture, sound};
+use super::{Shown, Sound, clean_name, picture, smaller, sound};
 use crate::http::Failure;
 
 /// When too many files arrive at once, how soon to try again, milliseconds.
@@ -100,6 +100,15 @@ impl Intake {
         };
         self.finish(arrival, attachment.clone(), done).await?;
         Ok(attachment)
+    }
+
+    /// A smaller picture of one that is not stored; none of what is no picture, or too large.
+    ///
+    /// # Errors
+    /// `platform.internal`
+    pub(crate) async fn smaller(&self, bytes: Bytes, edge: u32) -> Result<Option<Shown>, Failure> {
+        let pixels = self.config.max_image_pixels;
+        Ok(self.look(move || smaller(&bytes, pixels, edge)).await?.ok())
     }
 
     /// A picture is held in memory: it has to be looked at as a whole, and may be stored as another.

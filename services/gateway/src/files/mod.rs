@@ -11,12 +11,18 @@ mod sniff;
 use audio::Sound;
 pub(crate) use intake::{Arrival, Intake};
 use name::clean as clean_name;
+pub(crate) use picture::Shown;
 use picture::{Picture, PictureError, PictureLimits};
 pub(crate) use sniff::is_inline;
 
 /// Looks at a picture. Takes long: for a thread that may be held up.
 fn picture(bytes: Vec<u8>, limits: PictureLimits) -> Result<Picture, PictureError> {
     picture::look(bytes, limits)
+}
+
+/// Makes a smaller picture. Takes long, too.
+fn smaller(bytes: &[u8], pixels: u64, edge: u32) -> Result<Shown, PictureError> {
+    picture::smaller(bytes, pixels, edge)
 }
 
 /// Listens to a recording. Takes long: for a thread that may be held up.

@@ -58,33 +58,54 @@ pub(crate) struct Small {
     pub(crate) bytes: Vec<u8>,
 }
 
-pub(super) fn look(bytes: Vec<u8>, limits: PictureLimits) -> Result<Picture, PictureError> {
+/// A smaller picture, and what stands in for it.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) small: Small,
+    pub(crate) blur_hash: String,
+}
+
+/// A picture as it is shown, and how it lies in its file.
+fn decoded(bytes: &[u8], pixels: u64) -> Result<(DynamicImage, ImageFormat, Orientation), PictureError> {
     let broken = |_: ImageError| PictureError::Broken;
-    let format = image::guess_format(&bytes).map_err(broken)?;
-    let mut reader = ImageReader::with_format(Cursor::new(&bytes), format);
+    let format = image::guess_format(bytes).map_err(broken)?;
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut allowed = Limits::no_limits();
-    allowed.max_alloc = Some(
-        limits
-            .pixels
-            .saturating_mul(BYTES_A_PIXEL)
-            .saturating_add(DECODER_BYTES),
-    );
+    allowed.max_alloc = Some(pixels.saturating_mul(BYTES_A_PIXEL).saturating_add(DECODER_BYTES));
     reader.limits(allowed);
     let mut decoder = reader.into_decoder().map_err(broken)?;
     let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > limits.pixels {
+    if u64::from(width) * u64::from(height) > pixels {
         return Err(PictureError::TooLarge { width, height });
     }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(broken)?;
     picture.apply_orientation(orientation);
+    Ok((picture, format, orientation))
+}
+
+fn blur(picture: &DynamicImage) -> String {
+    blur_hash::hash(&picture.thumbnail(BLUR_EDGE, BLUR_EDGE).to_rgb8())
+}
+
+pub(super) fn smaller(bytes: &[u8], pixels: u64, edge: u32) -> Result<Shown, PictureError> {
+    let (picture, ..) = decoded(bytes, pixels)?;
+    // Never larger than it is.
+    let edge = edge.min(picture.width().max(picture.height()));
+    let small = small(&picture, edge).map_err(|_| PictureError::Broken)?;
+    let blur_hash = blur(&picture);
+    Ok(Shown { small, blur_hash })
+}
+
+pub(super) fn look(bytes: Vec<u8>, limits: PictureLimits) -> Result<Picture, PictureError> {
+    let (picture, format, orientation) = decoded(&bytes, limits.pixels)?;
     let thumbnails = EDGES
         .iter()
         .filter(|edge| picture.width().max(picture.height()) > **edge)
         .map(|edge| small(&picture, *edge))
         .collect::<Result<Vec<_>, _>>()
-        .map_err(broken)?;
-    let blur = picture.thumbnail(BLUR_EDGE, BLUR_EDGE).to_rgb8();
+        .map_err(|_: ImageError| PictureError::Broken)?;
+    let blur_hash = blur(&picture);
     let (width, height) = (picture.width(), picture.height());
     drop(picture);
     let original = if limits.strip {
@@ -97,7 +118,7 @@ pub(super) fn look(bytes: Vec<u8>, limits: PictureLimits) -> Result<Picture, Pic
         original,
         width,
         height,
-        blur_hash: blur_hash::hash(&blur),
+        blur_hash,
         thumbnails,
     })
 }
@@ -225,6 +246,24 @@ mod tests {
         ] {
             assert_eq!(look(bytes, LIMITS).unwrap_err(), PictureError::Broken);
         }
+    }
+
+    #[test]
+    fn a_smaller_picture_is_never_larger_and_says_nothing_else() {
+        let photo = with_exif(&jpeg(&halves(640, 400)), 6);
+        let shown = smaller(&photo, LIMITS.pixels, 320).unwrap();
+        assert_eq!((shown.small.width, shown.small.height), (200, 320));
+        assert!(!says(&shown.small.bytes, b"4711"));
+        let shown = smaller(&jpeg(&halves(30, 20)), LIMITS.pixels, 320).unwrap();
+        assert_eq!((shown.small.width, shown.small.height), (30, 20));
+        assert_eq!(
+            smaller(&photo, 1_000, 320).unwrap_err(),
+            PictureError::TooLarge {
+                width: 640,
+                height: 400
+            }
+        );
+        assert_eq!(smaller(b"<svg/>", 1_000, 320).unwrap_err(), PictureError::Broken);
     }
 
     #[test]

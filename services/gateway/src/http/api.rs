@@ -22,6 +22,7 @@ use super::messages::Messages;
 use super::notifications::Notifications;
 use super::oauth::OAuth;
 use super::overrides::OverridesOf;
+use super::previews::LinkPreviews;
 use super::roles::Roles;
 use super::rooms::Rooms;
 use super::search::Search;
@@ -46,7 +47,7 @@ type Operations = (
     Search,
     Files,
     (Unread, MentionsInbox, Notifications),
-    OneMessage,
+    (OneMessage, LinkPreviews),
     TicketDesk,
 );
 type RouteTable = HashMap<String, HashMap<http::Method, BoxEndpoint<'static>>>;
@@ -109,7 +110,7 @@ fn operations(gateway: &Arc<Gateway>) -> Operations {
             MentionsInbox(gateway()),
             Notifications(gateway()),
         ),
-        OneMessage(gateway()),
+        (OneMessage(gateway()), LinkPreviews(gateway())),
         TicketDesk(gateway()),
     )
 }

@@ -364,7 +364,7 @@ impl<'a> ApiExtractor<'a> for Content {
 
 /// The bytes of a file.
 #[derive(Debug)]
-struct FileAnswer(Response);
+pub(super) struct FileAnswer(pub(super) Response);
 
 impl IntoResponse for FileAnswer {
     fn into_response(self) -> Response {

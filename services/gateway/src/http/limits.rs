@@ -32,6 +32,7 @@ pub(crate) struct Limits {
     sign_in_address: Meter<IpAddr>,
     sign_in_login: Meter<u64>,
     registration: Meter<IpAddr>,
+    preview: Meter<AccountId>,
     /// Logins are remembered as hashes under a key of this process.
     logins: RandomState,
 }
@@ -74,6 +75,14 @@ impl Limits {
                 config.registrations_per_hour_per_address,
                 most,
             ),
+            preview: Meter::new(
+                "preview",
+                "message.preview_rate",
+                config.previews_per_minute_per_account,
+                minute,
+                config.previews_per_minute_per_account,
+                most,
+            ),
             logins: RandomState::new(),
         }
     }
@@ -104,6 +113,11 @@ impl Limits {
         self.registration.charge(caller_network(address))
     }
 
+    /// A link that is looked at for `account`.
+    pub(crate) fn preview(&self, account: AccountId) -> Verdict {
+        self.preview.charge(account)
+    }
+
     /// Forgets callers that have been quiet long enough to have their full rate again.
     pub(crate) fn forget_quiet(&self) {
         self.address.limiter.retain_recent();
@@ -111,6 +125,7 @@ impl Limits {
         self.sign_in_address.limiter.retain_recent();
         self.sign_in_login.limiter.retain_recent();
         self.registration.limiter.retain_recent();
+        self.preview.limiter.retain_recent();
     }
 }
 

@@ -29,6 +29,7 @@ mod overrides;
 mod page;
 mod pages;
 mod permissions;
+mod previews;
 mod probes;
 mod problem;
 mod ranges;

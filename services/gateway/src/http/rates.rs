@@ -1,8 +1,9 @@
-//! The stricter rates of operations that others pay for: password hashes and new accounts.
+//! The stricter rates of operations that others pay for: password hashes, new accounts, pages looked at.
 
 use std::sync::Arc;
 
 use poem::{FromRequest, Request, RequestBody, Result};
+use veza_events::AccountId;
 
 use super::limits::Limits;
 use super::problem::Failure;
@@ -39,6 +40,14 @@ impl Rates {
     /// `account.rate`
     pub(super) fn registration(&self) -> Result<(), Failure> {
         self.visit.charged(self.limits.registration(self.visit.client()))
+    }
+
+    /// A page of somebody else's that is looked at for `account`.
+    ///
+    /// # Errors
+    /// `message.preview_rate`
+    pub(super) fn preview(&self, account: AccountId) -> Result<(), Failure> {
+        self.visit.charged(self.limits.preview(account))
     }
 }
 

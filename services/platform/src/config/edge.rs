@@ -174,6 +174,9 @@ pub struct LimitsConfig {
     /// New accounts per hour from one address.
     #[schemars(range(min = 1))]
     pub registrations_per_hour_per_address: u32,
+    /// Links per minute that are looked at for one account, beside those that are remembered.
+    #[schemars(range(min = 1))]
+    pub previews_per_minute_per_account: u32,
     /// Most accounts and addresses whose rates are remembered at once.
     #[schemars(range(min = 1))]
     pub tracked_callers: usize,
@@ -188,6 +191,7 @@ impl Default for LimitsConfig {
             sign_in_per_minute_per_account: 10,
             sign_in_per_minute_per_address: 30,
             registrations_per_hour_per_address: 20,
+            previews_per_minute_per_account: 60,
             tracked_callers: 100_000,
         }
     }

@@ -5,6 +5,7 @@ mod check;
 mod edge;
 mod files;
 mod outgoing;
+mod previews;
 mod process;
 mod render;
 mod schema;
@@ -24,6 +25,7 @@ pub use check::{Finding, Severity};
 pub use edge::{GatewayConfig, LimitsConfig, RealtimeConfig};
 pub use files::FilesConfig;
 pub use outgoing::OutgoingConfig;
+pub use previews::PreviewsConfig;
 pub use process::{LifecycleConfig, LogFormat, TelemetryConfig};
 pub use secret::{REDACTED, Secret, ServiceUrl};
 pub use stores::{KeysConfig, NatsConfig, PostgresConfig, RedisConfig, S3Config};
@@ -61,6 +63,8 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// Asking servers of others for what people name: pages that they link to, addresses that they are reached at.
     pub outgoing: OutgoingConfig,
+    /// What is shown of pages that messages link to.
+    pub previews: PreviewsConfig,
     /// How much one caller may ask for.
     pub limits: LimitsConfig,
     /// How the process ends.

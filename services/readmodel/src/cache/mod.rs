@@ -13,12 +13,14 @@
 //! | `…:<generation>:t:<room>` | its newest messages by sequence, and a mark below them that says from which sequence on none is missing |
 //! | `…:<generation>:x:<room>` | sequence of the last event that changed a row, in whatever timeline |
 //! | `…:<generation>:a:<account>` | names of an account |
+//! | `c:{scraps}:all`, `c:{scraps}:s:<name>` | what doors looked up elsewhere, in no generation |
 //!
 //! A timeline enters the cache when somebody reads it, and follows its room from then on. The braces keep
 //! a stream's keys on one node of a Redis cluster.
 
 mod link;
 mod reader;
+mod scraps;
 mod tls;
 mod writer;
 

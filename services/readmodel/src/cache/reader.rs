@@ -164,7 +164,7 @@ impl CacheReader {
         let _: Option<i64> = self.eval(include_str!("name.lua"), stream, arguments).await;
     }
 
-    async fn eval<R: FromValue>(
+    pub(super) async fn eval<R: FromValue>(
         &self,
         script: &'static str,
         stream: &str,

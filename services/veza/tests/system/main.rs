@@ -19,6 +19,7 @@ mod mentions;
 mod messages;
 mod moderation;
 mod platform;
+mod previews;
 mod search;
 mod seen;
 mod structure;

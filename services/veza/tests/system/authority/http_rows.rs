@@ -74,6 +74,7 @@ pub(crate) const ROWS: &[Row] = {
         row("PATCH /v1/messages/{message}", Maker(Some("post")), r#"{"body":"hello again"}"#),
         row("DELETE /v1/messages/{message}", MakerOr("post", "manage_messages"), ""),
         row("GET /v1/messages/{message}/edits", Sees, ""),
+        row("GET /v1/messages/{message}/previews", Sees, ""),
         row("PUT /v1/messages/{message}/reactions/{emoji}", Holds("react"), ""),
         row("GET /v1/messages/{message}/reactions/{emoji}", Sees, ""),
         row("PUT /v1/messages/{message}/pin", Holds("manage_messages"), ""),
@@ -100,4 +101,5 @@ pub(crate) const ELSEWHERE: &[&str] = &[
     "PUT /v1/spaces/{space}/bots/{bot}",
     "POST /v1/oauth/token",
     "DELETE /v1/messages/{message}/reactions/{emoji}",
+    "GET /v1/messages/{message}/previews/{id}/picture",
 ];
