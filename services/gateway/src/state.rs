@@ -17,6 +17,7 @@ use veza_platform::kv::{Kv, KvError};
 use veza_platform::ledger::{Ledger, read_problem};
 use veza_platform::lifecycle::Lifecycle;
 use veza_platform::outgoing::Outgoing;
+use veza_platform::push::{PushKeys, PushSubscriptions};
 use veza_platform::telemetry::Metrics;
 use veza_platform::tokens::Verifier;
 use veza_platform::uploads::Uploads;
@@ -78,6 +79,10 @@ pub struct Gateway {
     pub(crate) blobs: Option<Blobs>,
     /// Takes files in.
     pub(crate) intake: Intake,
+    /// The devices that are told while nobody looks.
+    pub(crate) push: PushSubscriptions,
+    /// The keys that push services know this installation by.
+    pub(crate) push_keys: PushKeys,
     /// Looks at pages that messages link to.
     pub(crate) previews: Previews,
     bus: Bus,
@@ -107,6 +112,8 @@ impl Gateway {
         let uploads = Uploads::new(&log, parts.ledger.keys().clone());
         Arc::new(Self {
             intake: Intake::new(&config.files, &runtime.lifecycle, uploads),
+            push: PushSubscriptions::open(&log, parts.ledger.keys().clone()),
+            push_keys: PushKeys::open(&log, parts.ledger.keys().keks().clone()),
             previews: Previews::new(
                 &config.previews,
                 parts.outgoing,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// First parts of codes.
-const AGGREGATES: [&str; 21] = [
+const AGGREGATES: [&str; 22] = [
     "account",
     "attachment",
     "bot",
@@ -18,6 +18,7 @@ const AGGREGATES: [&str; 21] = [
     "member",
     "override",
     "platform",
+    "push",
     "request",
     "role",
     "room",

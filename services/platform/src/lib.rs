@@ -18,6 +18,7 @@ pub mod nats;
 pub mod notices;
 pub mod outgoing;
 pub mod postgres;
+pub mod push;
 pub mod runtime;
 pub mod telemetry;
 pub mod tokens;

@@ -5,6 +5,7 @@
 //! they found in a table.
 
 mod attachments;
+mod audience;
 mod audit;
 mod bots;
 mod breaker;

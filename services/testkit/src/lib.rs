@@ -17,3 +17,4 @@ pub use web::{Met, Web};
 
 pub mod history;
 pub mod otlp;
+pub mod push;

@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Chat,
     /// Run the projector.
     Projector,
+    /// Run the notifier: tells people of messages while they are away.
+    Notifier,
 }
 
 #[derive(Debug, Args)]

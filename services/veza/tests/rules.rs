@@ -24,6 +24,10 @@ const MAY_SEE: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "veza-notifier",
+        &["veza-events", "veza-platform", "veza-readmodel"],
+    ),
+    (
         "veza-gateway",
         &["veza-events", "veza-platform", "veza-readmodel"],
     ),

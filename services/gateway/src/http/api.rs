@@ -23,6 +23,7 @@ use super::notifications::Notifications;
 use super::oauth::OAuth;
 use super::overrides::OverridesOf;
 use super::previews::LinkPreviews;
+use super::push::Push;
 use super::roles::Roles;
 use super::rooms::Rooms;
 use super::search::Search;
@@ -46,7 +47,7 @@ type Operations = (
     Messages,
     Search,
     Files,
-    (Unread, MentionsInbox, Notifications),
+    (Unread, MentionsInbox, Notifications, Push),
     (OneMessage, LinkPreviews),
     TicketDesk,
 );
@@ -109,6 +110,7 @@ fn operations(gateway: &Arc<Gateway>) -> Operations {
             Unread(gateway()),
             MentionsInbox(gateway()),
             Notifications(gateway()),
+            Push(gateway()),
         ),
         (OneMessage(gateway()), LinkPreviews(gateway())),
         TicketDesk(gateway()),

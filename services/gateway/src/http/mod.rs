@@ -32,6 +32,7 @@ mod permissions;
 mod previews;
 mod probes;
 mod problem;
+mod push;
 mod ranges;
 mod rates;
 mod reason;

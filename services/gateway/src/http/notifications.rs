@@ -42,7 +42,8 @@ enum NotificationLevel {
 #[serde(deny_unknown_fields)]
 #[oai(deny_unknown_fields)]
 struct NotificationChoice {
-    /// Of which messages; absent: as the space says, or of all.
+    /// Of which messages; absent: as the space says, or of all. While one is away one is told of all only where one has
+    /// chosen so, else of mentions, answers and conversations between a few.
     level: Option<NotificationLevel>,
     /// Of none until then.
     #[serde(default, with = "time::serde::rfc3339::option")]

@@ -118,6 +118,11 @@ impl Previews {
         }
     }
 
+    /// The way to servers that people name.
+    pub(crate) fn outgoing(&self) -> &Outgoing {
+        &self.outgoing
+    }
+
     /// The links of a text that something is shown of.
     pub(crate) fn links<'a>(&self, text: &'a str) -> Vec<Link<'a>> {
         if !self.config.enabled {

@@ -4,6 +4,7 @@
 mod check;
 mod edge;
 mod files;
+mod notifier;
 mod outgoing;
 mod previews;
 mod process;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use check::{Finding, Severity};
 pub use edge::{GatewayConfig, LimitsConfig, RealtimeConfig};
 pub use files::FilesConfig;
+pub use notifier::{NotifierConfig, PushConfig};
 pub use outgoing::OutgoingConfig;
 pub use previews::PreviewsConfig;
 pub use process::{LifecycleConfig, LogFormat, TelemetryConfig};
@@ -61,6 +63,10 @@ pub struct Config {
     pub projector: ProjectorConfig,
     /// Logs, traces and metrics.
     pub telemetry: TelemetryConfig,
+    /// Telling people of messages while they are away.
+    pub notifier: NotifierConfig,
+    /// Web Push.
+    pub push: PushConfig,
     /// Asking servers of others for what people name: pages that they link to, addresses that they are reached at.
     pub outgoing: OutgoingConfig,
     /// What is shown of pages that messages link to.

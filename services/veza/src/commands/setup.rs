@@ -10,6 +10,7 @@ use veza_platform::{
     event_log::{EventLog, LogOptions, StreamsSpec},
     keyring::Keks,
     lifecycle::Lifecycle,
+    push::PushKeys,
 };
 
 use crate::{cli::Cli, console::Console, roles};
@@ -45,7 +46,12 @@ pub(crate) async fn apply(config: &Config, stop: &CancellationToken) -> anyhow::
         let log = EventLog::connect(client, LogOptions::new(&config.nats, &life));
         log.apply(&StreamsSpec::builtin())
             .await
-            .context("creating streams")
+            .context("creating streams")?;
+        let keks = Keks::load(&config.keys).context("reading the key of all keys")?;
+        PushKeys::open(&log, keks)
+            .ensure()
+            .await
+            .context("making the key that push services know")
     };
     tokio::try_join!(tables, streams)?;
     Ok(())

@@ -96,7 +96,7 @@ async fn start_roles(runtime: &Runtime, args: &UpArgs, console: &Console) -> any
     step.done();
     make_bucket(runtime);
 
-    let step = console.step("roles: accounts, chat, projector, gateway");
+    let step = console.step("roles: accounts, chat, projector, notifier, gateway");
     runtime.serve_ops().await.with_context(|| {
         let listen = &runtime.config.telemetry.ops_listen;
         format!("listening on {listen} (set VEZA__TELEMETRY__OPS_LISTEN to a free address)")
@@ -104,6 +104,7 @@ async fn start_roles(runtime: &Runtime, args: &UpArgs, console: &Console) -> any
     runtime.run_role("accounts", veza_accounts::run);
     runtime.run_role("chat", veza_chat::run);
     runtime.run_role("projector", veza_projector::run);
+    runtime.run_role("notifier", veza_notifier::run);
     runtime.run_role("gateway", veza_gateway::run);
     if let Err(report) = runtime.health.ready(READY_WITHIN).await {
         if let Some(failure) = runtime.lifecycle.failure() {

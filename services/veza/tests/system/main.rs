@@ -20,6 +20,7 @@ mod messages;
 mod moderation;
 mod platform;
 mod previews;
+mod push;
 mod search;
 mod seen;
 mod structure;

@@ -56,6 +56,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     findings.sizes(config);
     findings.times(config);
     findings.outgoing(config);
+    findings.push(config);
     findings.telemetry(config);
     findings.list
 }
@@ -213,6 +214,17 @@ impl Findings {
             !outgoing.ports.iter().all(|port| port.parse::<u16>().is_ok()),
             "outgoing.ports",
             "must be ports like 443",
+        );
+    }
+
+    fn push(&mut self, config: &Config) {
+        let contact = &config.push.contact;
+        let reachable =
+            contact.is_empty() || contact.starts_with("mailto:") || scheme_is(contact, &["https"]);
+        self.error(
+            !reachable,
+            "push.contact",
+            "must be an address like mailto:admin@example.org or https://example.org",
         );
     }
 

@@ -70,6 +70,9 @@ pub(crate) const ROWS: &[Row] = {
         row("GET /v1/notifications", SignedIn, ""),
         row("PUT /v1/spaces/{space}/notifications", Sees, r#"{"level":"all"}"#),
         row("PUT /v1/rooms/{room}/notifications", Sees, r#"{"level":"all"}"#),
+        row("GET /v1/push/key", SignedIn, ""),
+        row("POST /v1/push/subscriptions", SignedIn, r#"{"endpoint":"https://push.example.org/knock","keys":{"p256dh":"BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4","auth":"BTBZMqHH6r4Tts7J_aSIgg"}}"#),
+        row("GET /v1/push/subscriptions", SignedIn, ""),
         row("GET /v1/messages/{message}", Sees, ""),
         row("PATCH /v1/messages/{message}", Maker(Some("post")), r#"{"body":"hello again"}"#),
         row("DELETE /v1/messages/{message}", MakerOr("post", "manage_messages"), ""),
@@ -100,6 +103,7 @@ pub(crate) const ELSEWHERE: &[&str] = &[
     "DELETE /v1/bots/{bot}/keys/{key}",
     "PUT /v1/spaces/{space}/bots/{bot}",
     "POST /v1/oauth/token",
+    "DELETE /v1/push/subscriptions/{id}",
     "DELETE /v1/messages/{message}/reactions/{emoji}",
     "GET /v1/messages/{message}/previews/{id}/picture",
 ];

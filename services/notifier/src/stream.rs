@@ -1,0 +1,189 @@
+//! One stream of the log: which messages somebody has to be told of, each once.
+//!
+//! The position is kept *before* anything is sent: whoever is killed in between has told nobody, and nobody is ever
+//! told twice. Several instances read the same; whoever keeps the position first tells.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use veza_events::room::RoomEvent;
+use veza_events::{Event, MessageId, Timestamp};
+use veza_platform::ambient;
+use veza_platform::event_log::{EventLog, Position, Record, StreamName};
+use veza_platform::kv::{Kv, KvError};
+use veza_platform::ledger::read_envelope;
+use veza_platform::lifecycle::Lifecycle;
+
+use crate::decide::{Deciding, Push};
+use crate::known::Known;
+use crate::metrics::Metrics;
+
+/// Bucket of the positions.
+const BUCKET: &str = "NOTIFIED";
+/// The one type of event that people are told of.
+const POSTED: &str = "room.message_posted.v1";
+/// How often a position is kept up to which nobody had to be told.
+const KEEP_EVERY: Duration = Duration::from_secs(1);
+/// Pause while somebody is away.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What all streams share.
+pub(crate) struct Parts {
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) log: EventLog,
+    pub(crate) known: Arc<Known>,
+    pub(crate) deciding: Deciding,
+    pub(crate) metrics: Metrics,
+    pub(crate) grace: Duration,
+    pub(crate) max_age: Duration,
+    pub(crate) queue: mpsc::Sender<Push>,
+}
+
+/// Reads one stream.
+pub(crate) struct Stream {
+    parts: Arc<Parts>,
+    stream: StreamName,
+    kept: Kv<u64>,
+}
+
+/// How far everything has been told of.
+struct Place {
+    seq: u64,
+    /// Up to there it is kept.
+    kept: u64,
+    revision: u64,
+    kept_at: Instant,
+}
+
+impl Stream {
+    pub(crate) fn new(parts: Arc<Parts>, stream: StreamName) -> Self {
+        let kept = Kv::open(&parts.log, BUCKET);
+        Self { parts, stream, kept }
+    }
+
+    /// Tells of what comes, until the role ends.
+    pub(crate) async fn run(self) {
+        let soft = self.parts.lifecycle.soft.clone();
+        while !soft.is_cancelled() {
+            let ended = tokio::select! {
+                ended = self.follow() => ended,
+                () = soft.cancelled() => return,
+            };
+            match ended {
+                Ok(()) => tracing::debug!(log.stream = %self.stream, "another notifier is ahead"),
+                Err(error) => tracing::debug!(%error, log.stream = %self.stream, "the notifier has to wait"),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Goes on from the kept position. Ends when another instance has kept a newer one.
+    async fn follow(&self) -> anyhow::Result<()> {
+        let mut place = self.place().await?;
+        let mut records = self.parts.log.follow(&self.stream, place.seq);
+        loop {
+            let next = tokio::time::timeout(KEEP_EVERY, records.next()).await;
+            if let Ok(None) = next {
+                return Ok(());
+            }
+            if let Ok(Some(record)) = next {
+                let record = record?;
+                place.seq = record.position.seq;
+                let pushes = match posted(&record) {
+                    Some((message, at)) => self.pushes(&record.position, message, at).await,
+                    None => Vec::new(),
+                };
+                if !pushes.is_empty() {
+                    // Never the other way round.
+                    if !self.keep(&mut place).await? {
+                        return Ok(());
+                    }
+                    for push in pushes {
+                        self.parts.metrics.waiting.inc();
+                        self.parts.queue.send(push).await?;
+                    }
+                }
+            }
+            let due = place.kept_at.elapsed() >= KEEP_EVERY && place.kept != place.seq;
+            if due && !self.keep(&mut place).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Where this stream goes on; at its present end in an installation where nobody was ever told of anything.
+    async fn place(&self) -> anyhow::Result<Place> {
+        let (seq, revision) = match self.kept.get_consistent(self.stream.as_str()).await? {
+            Some(entry) => (entry.value, entry.revision),
+            None => {
+                let head = self.parts.log.head(&self.stream).await?;
+                (head, self.kept.create(self.stream.as_str(), &head).await?)
+            }
+        };
+        Ok(Place {
+            seq,
+            kept: seq,
+            revision,
+            kept_at: Instant::now(),
+        })
+    }
+
+    /// Keeps the position. Returns whether nobody else has kept one meanwhile.
+    async fn keep(&self, place: &mut Place) -> anyhow::Result<bool> {
+        match self
+            .kept
+            .update(self.stream.as_str(), &place.seq, place.revision)
+            .await
+        {
+            Ok(revision) => {
+                (place.revision, place.kept, place.kept_at) = (revision, place.seq, Instant::now());
+                Ok(true)
+            }
+            Err(KvError::Conflict) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Who is told of a message once it is its time; asks until it knows.
+    async fn pushes(&self, position: &Position, message: MessageId, at: Timestamp) -> Vec<Push> {
+        loop {
+            let age = ambient::now() - at.time();
+            let age = Duration::try_from(age).unwrap_or_default();
+            if age > self.parts.max_age {
+                return Vec::new();
+            }
+            tokio::time::sleep(self.parts.grace.saturating_sub(age)).await;
+            let decided = self
+                .parts
+                .deciding
+                .pushes(&self.parts.known, position, message)
+                .await;
+            match decided {
+                Ok(pushes) => {
+                    let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
+                    self.parts.metrics.behind(self.stream.as_str(), seconds);
+                    return pushes;
+                }
+                Err(problem) => {
+                    tracing::debug!(%problem, "who is told cannot be decided yet");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// The message that a record posts, and when.
+fn posted(record: &Record) -> Option<(MessageId, Timestamp)> {
+    let envelope = read_envelope(record).ok()?;
+    if envelope.kind != POSTED {
+        return None;
+    }
+    match Event::decode(&envelope.kind, &record.payload).ok()? {
+        Event::Room(RoomEvent::MessagePosted(event)) => Some((event.message, envelope.time)),
+        Event::Account(_) | Event::Handle(_) | Event::Space(_) | Event::Member(_) | Event::Room(_) => None,
+    }
+}
