@@ -5,6 +5,7 @@ mod access;
 mod changes;
 mod choices;
 mod digest;
+mod drafts;
 #[cfg(test)]
 mod drift;
 mod feeds;
@@ -13,6 +14,7 @@ mod files;
 mod fuzz;
 pub mod grpc;
 mod http;
+mod markdown;
 mod mentions;
 mod previews;
 mod problems;

@@ -52,6 +52,7 @@ pub(crate) fn of_operation(method: &Method, path: &str) -> Option<Needs> {
         ["rooms", _, "read"] => Some(Needs::Scope(Scope::MessagesRead)),
         ["rooms", _, "messages" | "uploads" | "pins"] => messages,
         ["rooms" | "spaces", _, "notifications"] | ["notifications"] => Some(Needs::Person),
+        ["rooms", _, "draft"] | ["drafts"] => Some(Needs::Person),
         ["directs"] | ["messages", ..] => messages,
         ["directs", _, "members", "me"] => Some(Needs::Token),
         ["directs", _, "members", _] => messages,

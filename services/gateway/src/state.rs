@@ -26,6 +26,7 @@ use veza_readmodel::ReadModel;
 use crate::access::AccessCache;
 use crate::choices::ChoiceBook;
 use crate::digest;
+use crate::drafts::{DraftBook, DraftLimits};
 use crate::files::Intake;
 use crate::http::Origins;
 use crate::mentions::NameBook;
@@ -67,6 +68,8 @@ pub struct Gateway {
     pub reads: Arc<Reads>,
     /// Whom names in texts mean.
     pub(crate) names: NameBook,
+    /// What people have begun to write.
+    pub(crate) drafts: DraftBook,
     /// What accounts have chosen to be told of.
     pub choices: ChoiceBook,
     /// Tickets for sockets.
@@ -133,6 +136,7 @@ impl Gateway {
                 Duration::from_millis(config.realtime.read_marker_interval_ms),
             )),
             names: NameBook::new(parts.read.clone(), &runtime.metrics),
+            drafts: DraftBook::new(&log, parts.ledger.keys().clone(), draft_limits(&config)),
             choices: ChoiceBook::new(&log),
             idempotency: Kv::open(&log, IDEMPOTENCY),
             ledger: parts.ledger,
@@ -223,6 +227,13 @@ impl Gateway {
 pub(crate) fn shards(config: &Config) -> Shards {
     // The settings allow at most 256.
     Shards::new(u16::try_from(config.nats.shards).unwrap_or(u16::MAX))
+}
+
+fn draft_limits(config: &Config) -> DraftLimits {
+    DraftLimits {
+        body_bytes: config.chat.max_message_bytes,
+        drafts: config.chat.max_drafts_per_account,
+    }
 }
 
 fn access_of(bus: Bus) -> AccessCache {

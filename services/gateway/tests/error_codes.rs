@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// First parts of codes.
-const AGGREGATES: [&str; 22] = [
+const AGGREGATES: [&str; 23] = [
     "account",
     "attachment",
     "bot",
@@ -12,6 +12,7 @@ const AGGREGATES: [&str; 22] = [
     "command",
     "connection",
     "direct",
+    "draft",
     "frame",
     "handle",
     "invite",
@@ -29,7 +30,7 @@ const AGGREGATES: [&str; 22] = [
     "message",
 ];
 /// Texts of the same form that are no codes: fields of log lines, kinds of notices.
-const NO_CODES: [&str; 8] = [
+const NO_CODES: [&str; 9] = [
     "attachment.id",
     "room.id",
     "account.id",
@@ -38,6 +39,7 @@ const NO_CODES: [&str; 8] = [
     "message.id",
     "account.read",
     "account.notifications",
+    "account.draft",
 ];
 
 fn root() -> PathBuf {

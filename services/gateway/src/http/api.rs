@@ -13,6 +13,7 @@ use super::blocks::Blocks;
 use super::bots::Bots;
 use super::categories::Categories;
 use super::directs::Directs;
+use super::drafts::Drafts;
 use super::files::Files;
 use super::invites::Invites;
 use super::members::Members;
@@ -47,7 +48,7 @@ type Operations = (
     Messages,
     Search,
     Files,
-    (Unread, MentionsInbox, Notifications, Push),
+    (Unread, MentionsInbox, Drafts, Notifications, Push),
     (OneMessage, LinkPreviews),
     TicketDesk,
 );
@@ -109,6 +110,7 @@ fn operations(gateway: &Arc<Gateway>) -> Operations {
         (
             Unread(gateway()),
             MentionsInbox(gateway()),
+            Drafts(gateway()),
             Notifications(gateway()),
             Push(gateway()),
         ),

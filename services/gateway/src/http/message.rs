@@ -13,7 +13,7 @@ use veza_readmodel::rows;
 
 use super::body::Json;
 use super::fresh::Fresh;
-use super::message_rows::{Message, shown};
+use super::message_rows::{Format, Message, formatted, shown};
 use super::page::{Items, part};
 use super::problem::Failure;
 use super::reply::{Changed, Created, Found};
@@ -129,11 +129,14 @@ impl OneMessage {
         session: Session,
         #[oai(name = "Veza-Min-Seq")] _fresh: Fresh,
         message: Path<Uuid>,
+        /// In which form its text is wanted beside its Markdown.
+        format: Query<Option<Format>>,
     ) -> Result<Found<PlacedMessage>, Failure> {
         let rows::PlacedMessage {
             space, room, message, ..
         } = self.0.message(session.account(), (*message).into()).await?;
-        let shown = shown(&self.0, session.account(), vec![message]).await?;
+        let mut shown = shown(&self.0, session.account(), vec![message]).await?;
+        formatted(&self.0, space, format.0, &mut shown).await;
         let message = shown.into_iter().next().expect("one row is shown as one message");
         Ok(Found::new(PlacedMessage {
             space: space.uuid(),
@@ -320,6 +323,8 @@ impl OneMessage {
         /// At most so many; 50 when absent.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<u16>>,
+        /// In which form texts are wanted beside their Markdown.
+        format: Query<Option<Format>>,
     ) -> Result<Found<Items<Message>>, Failure> {
         let room = (*room).into();
         let place = self.0.rooms.place(room).await?;
@@ -331,8 +336,10 @@ impl OneMessage {
             .await?;
         let pins = self.0.read.pins(room, hidden, &part(cursor.0, limit.0)).await;
         let pins = pins.map_err(of_read_model)?;
+        let mut items = shown(&self.0, account, pins.items).await?;
+        formatted(&self.0, place.space, format.0, &mut items).await;
         let list = veza_readmodel::List {
-            items: shown(&self.0, account, pins.items).await?,
+            items,
             next: pins.next,
         };
         Ok(Found::new(Items::part(list, |message| message)))

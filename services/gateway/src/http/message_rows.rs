@@ -1,13 +1,14 @@
 //! Messages as the API shows them.
 
-use poem_openapi::Object;
+use poem_openapi::{Enum, Object};
 use time::OffsetDateTime;
 use uuid::Uuid;
-use veza_events::{AccountId, MessageId, room};
-use veza_readmodel::rows;
+use veza_events::{AccountId, MessageId, SpaceId, room};
+use veza_readmodel::{Named, rows};
 
 use super::files::{self, File};
 use super::problem::Failure;
+use crate::markdown::{self, Meant, Target};
 use crate::problems::of_read_model;
 use crate::state::Gateway;
 
@@ -29,6 +30,8 @@ pub(super) struct Message {
     author_bot: bool,
     /// What it says; absent once the message is deleted or the author's account is erased.
     body: Option<String>,
+    /// The same as HTML that can be put into a page as it is; only when it was asked for by `format=html`.
+    html: Option<String>,
     /// Which message it answers.
     reply_to: Option<Uuid>,
     /// When it was posted.
@@ -156,6 +159,7 @@ impl Message {
             author_display_name: row.author_display_name,
             author_bot: row.author_bot,
             body: row.body,
+            html: None,
             reply_to: row.reply_to.map(MessageId::uuid),
             posted_at: row.posted_at.time(),
             edited_at: row.edited_at.map(veza_events::Timestamp::time),
@@ -168,5 +172,64 @@ impl Message {
             thread: row.thread.map(Thread::from),
             attachments: files::some(row.attachments.into_iter().map(File::from).collect()),
         }
+    }
+
+    /// What its text means to whom, as far as it speaks of anybody.
+    fn meant(&self, named: &[Named]) -> Meant {
+        let mut meant = Meant::default();
+        let Some(mentions) = &self.mentions else {
+            return meant;
+        };
+        for one in named {
+            let target = match one {
+                Named::Account { account, .. } if mentions.accounts.contains(&account.uuid()) => {
+                    Target::Account(account.uuid())
+                }
+                Named::Role { role, .. } if mentions.roles.contains(&role.uuid()) => {
+                    Target::Role(role.uuid())
+                }
+                Named::Room { room, .. } if mentions.rooms.contains(&room.uuid()) => {
+                    Target::Room(room.uuid())
+                }
+                Named::Account { .. } | Named::Role { .. } | Named::Room { .. } => continue,
+            };
+            meant.add(one.mark(), one.name(), target);
+        }
+        let all = [
+            ("everyone", mentions.everyone, Target::Everyone),
+            ("room", mentions.everyone, Target::Everyone),
+            ("here", mentions.here, Target::Here),
+        ];
+        for (name, _, target) in all.into_iter().filter(|(_, spoken, _)| *spoken) {
+            meant.add('@', name, target);
+        }
+        meant
+    }
+}
+
+/// In which form texts are wanted beside the one in which they were written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub(super) enum Format {
+    /// HTML of a closed set of tags, in `html`.
+    Html,
+}
+
+/// Adds the form that is wanted to messages of one space.
+pub(super) async fn formatted(
+    gateway: &Gateway,
+    space: SpaceId,
+    format: Option<Format>,
+    messages: &mut [Message],
+) {
+    if format != Some(Format::Html) {
+        return;
+    }
+    let speaking = messages.iter().filter(|message| message.mentions.is_some());
+    let texts = speaking.filter_map(|message| message.body.as_deref());
+    let named = gateway.names.of_texts(space, texts).await;
+    for message in messages {
+        let meant = message.meant(&named);
+        message.html = message.body.as_deref().map(|body| markdown::html(body, &meant));
     }
 }

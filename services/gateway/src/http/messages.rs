@@ -13,7 +13,7 @@ use veza_readmodel::{Range, with_one_more};
 
 use super::body::Json;
 use super::fresh::Fresh;
-use super::message_rows::{Message, shown};
+use super::message_rows::{Format, Message, formatted, shown};
 use super::page::DEFAULT_LIMIT;
 use super::problem::Failure;
 use super::reply::{Created, Found};
@@ -94,6 +94,7 @@ impl Messages {
         Ok(Created::written(MessagePosted { id, seq }, posted.position))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "one for each parameter of the address")]
     /// What was said in a room: the newest messages, or those before or after a sequence.
     #[oai(
         path = "/v1/rooms/:room/messages",
@@ -112,6 +113,8 @@ impl Messages {
         /// At most so many; 50 when absent.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<u16>>,
+        /// In which form texts are wanted beside their Markdown.
+        format: Query<Option<Format>>,
     ) -> Result<Found<Timeline>, Failure> {
         let (room, range) = ((*room).into(), range(before.0, after.0)?);
         let place = self.0.rooms.place(room).await?;
@@ -129,7 +132,8 @@ impl Messages {
             .timeline(place.space, room, range, with_one_more(limit, hidden), at_least)
             .await;
         let found = found.map_err(of_read_model)?.behind(hidden, range, limit);
-        let items = shown(&self.0, session.account(), found.messages).await?;
+        let mut items = shown(&self.0, session.account(), found.messages).await?;
+        formatted(&self.0, place.space, format.0, &mut items).await;
         let as_of = Position {
             stream,
             seq: found.as_of,

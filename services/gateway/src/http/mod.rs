@@ -9,6 +9,7 @@ mod bots;
 mod categories;
 mod directs;
 mod door;
+mod drafts;
 mod files;
 mod form;
 mod fresh;

@@ -4,7 +4,7 @@
 //! a role or to everybody is decided by the worker. A text is posted in any case: while names cannot be looked up
 //! they are just text.
 
-mod names;
+pub(crate) mod names;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -91,6 +91,22 @@ impl NameBook {
             }
         }
         found
+    }
+
+    /// What the names in texts of a space mean.
+    pub(crate) async fn of_texts<'a>(
+        &self,
+        space: SpaceId,
+        texts: impl Iterator<Item = &'a str>,
+    ) -> Vec<Named> {
+        let mut names = Names::default();
+        for text in texts {
+            names.add_all(Names::read(text));
+        }
+        if names.is_empty() {
+            return Vec::new();
+        }
+        self.look_up(space, names).await
     }
 
     fn remember(&self, space: SpaceId, asked: &NameQuery, found: &[Named]) {

@@ -46,6 +46,14 @@ impl Names {
         *self == Self::default()
     }
 
+    /// Also those of another text.
+    pub(crate) fn add_all(&mut self, other: Self) {
+        self.at.extend(other.at);
+        self.rooms.extend(other.rooms);
+        self.everyone |= other.everyone;
+        self.here |= other.here;
+    }
+
     fn read_prose(&mut self, text: &str) {
         let mut before = None;
         let mut rest = text;
@@ -78,6 +86,39 @@ impl Names {
             (_, name) => drop(self.rooms.insert(name.to_owned())),
         }
     }
+}
+
+/// A name in plain text, and where it stands with its mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Marked<'a> {
+    pub(crate) begin: usize,
+    pub(crate) end: usize,
+    /// `@` or `#`.
+    pub(crate) mark: char,
+    pub(crate) name: &'a str,
+}
+
+/// Names in a piece of plain text, of which nothing is code or escaped any more.
+pub(crate) fn marked(text: &str) -> Vec<Marked<'_>> {
+    let (mut found, mut before, mut begin) = (Vec::new(), None, 0);
+    while let Some(mark) = text[begin..].chars().next() {
+        let mut end = begin + mark.len_utf8();
+        if matches!(mark, '@' | '#') && !before.is_some_and(is_word) {
+            let name = name_of(&text[end..]);
+            end += name.len();
+            if !name.is_empty() {
+                found.push(Marked {
+                    begin,
+                    end,
+                    mark,
+                    name,
+                });
+            }
+        }
+        before = text[..end].chars().next_back();
+        begin = end;
+    }
+    found
 }
 
 /// The mark and length of a line that opens or ends a block of code.

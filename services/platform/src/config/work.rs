@@ -81,6 +81,9 @@ pub struct ChatConfig {
     /// Most pinned messages of a room.
     #[schemars(range(min = 1))]
     pub max_pins_per_room: usize,
+    /// Most drafts that are kept of an account.
+    #[schemars(range(min = 1))]
+    pub max_drafts_per_account: usize,
     /// Spaces held in memory.
     pub cached_spaces: u64,
     /// Memberships held in memory.
@@ -101,6 +104,7 @@ impl Default for ChatConfig {
             max_message_bytes: 16_384,
             max_reactions_per_message: 20,
             max_pins_per_room: 100,
+            max_drafts_per_account: 100,
             cached_spaces: 10_000,
             cached_members: 200_000,
             cached_people: 100_000,

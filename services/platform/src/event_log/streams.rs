@@ -301,6 +301,10 @@ mod tests {
             "KV_NOTICED",
             "KV_READ_MARKERS",
             "KV_ACCOUNT_SETTINGS",
+            "KV_PUSH_KEYS",
+            "KV_PUSH_SUBSCRIPTIONS",
+            "KV_NOTIFIED",
+            "KV_DRAFTS",
         ];
         assert_eq!(names, expected);
         assert!(all.iter().all(|stream| stream["num_replicas"] == 3));

@@ -8,6 +8,7 @@ mod bots;
 mod chaos;
 mod conversation;
 mod directs;
+mod drafts;
 mod example;
 mod export;
 mod failures;

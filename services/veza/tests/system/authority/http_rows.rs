@@ -67,6 +67,9 @@ pub(crate) const ROWS: &[Row] = {
         row("PUT /v1/rooms/{room}/read", Sees, r#"{"seq":1}"#),
         row("GET /v1/unread", SignedIn, ""),
         row("GET /v1/mentions", SignedIn, ""),
+        row("GET /v1/drafts", SignedIn, ""),
+        row("PUT /v1/rooms/{room}/draft", Sees, r#"{"body":"so far"}"#),
+        row("DELETE /v1/rooms/{room}/draft", Sees, ""),
         row("GET /v1/notifications", SignedIn, ""),
         row("PUT /v1/spaces/{space}/notifications", Sees, r#"{"level":"all"}"#),
         row("PUT /v1/rooms/{room}/notifications", Sees, r#"{"level":"all"}"#),
@@ -104,6 +107,7 @@ pub(crate) const ELSEWHERE: &[&str] = &[
     "PUT /v1/spaces/{space}/bots/{bot}",
     "POST /v1/oauth/token",
     "DELETE /v1/push/subscriptions/{id}",
+    "GET /v1/rooms/{room}/draft",
     "DELETE /v1/messages/{message}/reactions/{emoji}",
     "GET /v1/messages/{message}/previews/{id}/picture",
 ];
