@@ -9,6 +9,7 @@ pub mod account;
 pub mod handle;
 pub mod member;
 pub mod names;
+pub mod report;
 pub mod room;
 pub mod space;
 

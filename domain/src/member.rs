@@ -9,23 +9,24 @@ use std::{
 use veza_events::{
     AccountId, Permission, Permissions, RoleId, RoomId, Sealed, Timestamp,
     member::{
-        Banned, Joined, Left, MemberEvent, Membership, Muted, Removed, RolesChanged, Spoke, Standing,
-        TimeOutLifted, TimedOut, Unbanned, Unmuted,
+        Banned, Joined, Left, MemberEvent, Membership, Muted, Released, Removed, RolesChanged, Spoke,
+        Standing, TimeOutLifted, TimedOut, Unbanned, Unmuted,
     },
     space::DirectKind,
 };
 
 use crate::{
-    Decider, Reject, RejectionKind,
-    names::{self, NameFault},
+    Decider, names,
     space::{MAX_SLOW_MODE_S, Rank, SpaceRejection, SpaceState},
 };
 
 mod bot;
+mod rejection;
 #[cfg(test)]
 mod tests;
 
 pub use bot::BotFacts;
+pub use rejection::MemberRejection;
 
 /// Most roles that one member holds.
 pub const MAX_ROLES_HELD: usize = 50;
@@ -36,14 +37,19 @@ pub const MAX_TIME_OUT_S: u32 = 28 * 24 * 60 * 60;
 /// Most slow rooms of which a membership keeps when something was said last; the newest.
 pub const MAX_LAST_WORDS: usize = 50;
 
-/// A membership as it counts at a moment: a time-out that lasts is silence, one that is over is nothing.
+/// A membership as it counts at a moment: a time-out that lasts is silence, one that is over is nothing; so it is
+/// with who came during a raid.
 /// `None` when it counts as it stands.
-pub fn at_present(membership: &Membership, now: Timestamp) -> Option<Membership> {
-    let until = membership.timed_out_until?;
-    let lasts = until > now;
+pub fn at_present(membership: &Membership, space: &SpaceState, now: Timestamp) -> Option<Membership> {
+    if membership.timed_out_until.is_none() && membership.held.is_none() {
+        return None;
+    }
+    let timed_out_until = membership.timed_out_until.filter(|until| *until > now);
+    let held = membership.held.filter(|_| space.brake.is_held(membership, now));
     Some(Membership {
-        muted: membership.muted || lasts,
-        timed_out_until: lasts.then_some(until),
+        muted: membership.muted || timed_out_until.is_some() || held.is_some(),
+        timed_out_until,
+        held,
         ..membership.clone()
     })
 }
@@ -102,6 +108,13 @@ pub enum MemberCommand {
         /// How long from now on, in seconds; 0 to let them speak again.
         seconds: u32,
     },
+    /// Let somebody speak who came during a raid.
+    Release,
+    /// Be silenced for some time by a rule of the space, which `reason` names.
+    BeTimedOut {
+        /// How long from now on, in seconds.
+        seconds: u32,
+    },
     /// Say something in a room with slow mode. Whether it may is the room's to decide.
     Speak {
         /// In which room, or thread.
@@ -112,96 +125,6 @@ pub enum MemberCommand {
         /// Which of the two.
         banned: bool,
     },
-}
-
-/// Why not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MemberRejection {
-    /// What the space itself says: no such space, not allowed, a bad invitation, a rank too low.
-    #[error(transparent)]
-    Space(#[from] SpaceRejection),
-    /// The account is not in the space.
-    #[error("there is no such member")]
-    NotFound,
-    /// The account is in already.
-    #[error("you are a member already")]
-    AlreadyIn,
-    /// The account must stay out.
-    #[error("you are banned from this space")]
-    Banned,
-    /// Whose space it is stays as it is.
-    #[error("the owner cannot leave, and cannot be removed, muted or banned")]
-    OwnerStays,
-    /// A conversation of two is not left; it can be muted, and the other blocked.
-    #[error("a conversation of two cannot be left; block the other, or do not answer")]
-    DirectStays,
-    /// There is no such bot.
-    #[error("there is no such bot")]
-    BotNotFound,
-    /// Its owner keeps it to themselves.
-    #[error("only its owner brings this bot into spaces; ask them to make it public")]
-    BotNotPublic,
-    /// The bot must stay out.
-    #[error("this bot is banned from the space; lift the ban first")]
-    BotBanned,
-    /// Longer than a time-out lasts.
-    #[error("a time-out lasts at most {MAX_TIME_OUT_S} seconds")]
-    TimeOut,
-    /// The reason cannot be kept.
-    #[error("the reason {0}")]
-    Reason(NameFault),
-    /// More roles than one can hold.
-    #[error("a member holds at most {MAX_ROLES_HELD} roles")]
-    TooManyRoles,
-}
-
-impl Reject for MemberRejection {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Space(rejection) => rejection.code(),
-            Self::NotFound => "member.not_found",
-            Self::AlreadyIn => "member.already_in",
-            Self::Banned => "member.banned",
-            Self::OwnerStays => "member.owner_stays",
-            Self::DirectStays => "direct.stays",
-            Self::BotNotFound => "bot.not_found",
-            Self::BotNotPublic => "bot.not_public",
-            Self::BotBanned => "bot.banned",
-            Self::TimeOut => "member.time_out_invalid",
-            Self::Reason(_) => "member.reason_invalid",
-            Self::TooManyRoles => "member.too_many_roles",
-        }
-    }
-
-    fn kind(&self) -> RejectionKind {
-        match self {
-            Self::Space(rejection) => rejection.kind(),
-            Self::NotFound | Self::BotNotFound => RejectionKind::NotFound,
-            Self::AlreadyIn | Self::BotBanned => RejectionKind::Conflict,
-            Self::Banned | Self::OwnerStays | Self::DirectStays | Self::BotNotPublic => {
-                RejectionKind::Forbidden
-            }
-            Self::TimeOut | Self::Reason(_) => RejectionKind::Invalid,
-            Self::TooManyRoles => RejectionKind::Limit,
-        }
-    }
-
-    fn field(&self) -> Option<&'static str> {
-        match self {
-            Self::Space(rejection) => rejection.field(),
-            Self::TimeOut => Some("time_out_s"),
-            Self::Reason(_) => Some("Veza-Reason"),
-            Self::NotFound
-            | Self::AlreadyIn
-            | Self::Banned
-            | Self::OwnerStays
-            | Self::DirectStays
-            | Self::BotNotFound
-            | Self::BotNotPublic
-            | Self::BotBanned
-            | Self::TooManyRoles => None,
-        }
-    }
 }
 
 type Decision = Result<Vec<MemberEvent>, MemberRejection>;
@@ -257,7 +180,23 @@ impl Decider for Member {
                     false => fact!(Unmuted why, context, after),
                 }
             }
-            MemberCommand::TimeOut { seconds } => time_out(state, context, seconds),
+            MemberCommand::TimeOut { seconds } => {
+                acts_on(state, context, Permission::Mute)?;
+                time_out(state, context, seconds)
+            }
+            MemberCommand::Release => {
+                acts_on(state, context, Permission::Mute)?;
+                is_in(state)?;
+                let after = Membership {
+                    held: None,
+                    ..state.clone()
+                };
+                if state.held.is_none() {
+                    return Ok(vec![]);
+                }
+                fact!(Released why, context, after)
+            }
+            MemberCommand::BeTimedOut { seconds } => time_out(state, context, seconds),
             MemberCommand::Speak { room } => speak(state, context, room),
             MemberCommand::Ban { banned } => {
                 acts_on(state, context, Permission::Ban)?;
@@ -306,7 +245,14 @@ fn accept(state: &Membership, context: &MemberContext<'_>, digest: &str) -> Deci
     match state.standing {
         Standing::Joined => Err(MemberRejection::AlreadyIn),
         Standing::Banned => Err(MemberRejection::Banned),
-        Standing::Out => fact!(Joined, context, inside(state), invite),
+        Standing::Out => {
+            let held = context.space.brake.holds(context.now).or(state.held);
+            let after = Membership {
+                held,
+                ..inside(state)
+            };
+            fact!(Joined, context, after, invite)
+        }
     }
 }
 
@@ -369,7 +315,6 @@ fn change_roles(state: &Membership, context: &MemberContext<'_>, roles: BTreeSet
 }
 
 fn time_out(state: &Membership, context: &MemberContext<'_>, seconds: u32) -> Decision {
-    acts_on(state, context, Permission::Mute)?;
     is_in(state)?;
     if seconds > MAX_TIME_OUT_S {
         return Err(MemberRejection::TimeOut);
@@ -471,6 +416,7 @@ fn outside(state: &Membership, standing: Standing) -> Membership {
         roles: BTreeSet::new(),
         muted: state.muted,
         timed_out_until: state.timed_out_until,
+        held: state.held,
         joined: None,
         last_words: state.last_words.clone(),
     }

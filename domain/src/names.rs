@@ -167,7 +167,7 @@ fn is_control(c: char) -> bool {
 }
 
 /// Characters that take part in a text without leaving a mark of their own.
-fn is_invisible(c: char) -> bool {
+pub(crate) fn is_invisible(c: char) -> bool {
     matches!(
         c,
         '\u{00AD}'

@@ -25,6 +25,9 @@ pub use rejection::RoomRejection;
 /// Most people, roles and rooms that one message mentions each; others are just text.
 pub const MAX_MENTIONS: usize = 50;
 
+/// Most messages that are taken back at once.
+pub const MAX_DELETED_AT_ONCE: usize = 100;
+
 /// Decides about one timeline.
 pub struct Room;
 
@@ -101,6 +104,11 @@ pub enum RoomCommand {
         /// Where it stands in the log.
         posted: u64,
     },
+    /// Take many messages of the room back at once.
+    DeleteAll {
+        /// The messages, as the log has them.
+        originals: Vec<Original>,
+    },
     /// Do something about a message of the room.
     Change {
         /// The message, as the log has it.
@@ -167,7 +175,7 @@ impl Decider for Room {
                 let space = may_post(context)?;
                 let attachments = attached(context, message, attachments)?;
                 if attachments.is_empty() || !body.is_empty() {
-                    may_be_said(&body, context.limits.body)?;
+                    may_be_said(context, &body)?;
                 }
                 has_waited(context)?;
                 let body = body.into();
@@ -201,6 +209,7 @@ impl Decider for Room {
                 }
                 .into(),
             ]),
+            RoomCommand::DeleteAll { originals } => change::delete_all(context, &originals),
             RoomCommand::Change {
                 original,
                 seen,
@@ -264,6 +273,10 @@ fn may_express(context: &RoomContext<'_>, permission: Permission) -> Result<Spac
         _ if let Some(until) = timed_out(context) => {
             let wait_ms = milliseconds_between(context.now, until);
             Err(RoomRejection::TimedOut { until, wait_ms })
+        }
+        _ if let Some(held) = context.membership.held => {
+            let (until, wait_ms) = (held.until, milliseconds_between(context.now, held.until));
+            Err(RoomRejection::Held { until, wait_ms })
         }
         _ if context.membership.muted => Err(RoomRejection::Muted),
         _ => Err(RoomRejection::NotAllowed(permission)),
@@ -362,7 +375,8 @@ fn attached(
     Ok(files)
 }
 
-fn may_be_said(body: &str, limit: BodyLimit) -> Result<(), RoomRejection> {
+fn may_be_said(context: &RoomContext<'_>, body: &str) -> Result<(), RoomRejection> {
+    let limit = context.limits.body;
     if names::is_blank(body) {
         return Err(RoomRejection::Empty);
     }
@@ -372,5 +386,17 @@ fn may_be_said(body: &str, limit: BodyLimit) -> Result<(), RoomRejection> {
     if names::has_foreign_control(body) {
         return Err(RoomRejection::Control);
     }
-    Ok(())
+    passes_filters(context, body)
+}
+
+/// Who watches over a room may say what others must not.
+fn passes_filters(context: &RoomContext<'_>, body: &str) -> Result<(), RoomRejection> {
+    let SpaceState { filters, space, .. } = context.space;
+    match filters.catches(body, &context.membership.roles, *space) {
+        Some(rule) if !context.allowed().has(Permission::ManageMessages) => Err(RoomRejection::Filtered {
+            rule: rule.name.clone(),
+            time_out_s: rule.time_out_s,
+        }),
+        Some(_) | None => Ok(()),
+    }
 }

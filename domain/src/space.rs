@@ -5,20 +5,22 @@ use veza_events::{
     AccountId, CategoryId, InviteId, Permission, Permissions, RoleId, RoomId, SpaceId, Timestamp,
     member::Membership,
     space::{
-        Changed, Created, History, InviteCreated, InviteRevoked, RoleDefined, RoleRemoved, RoomArchived,
-        RoomChanged, RoomCreated, RoomHistory, RoomKind, SpaceEvent, Whom,
+        Changed, Created, FilterRule, History, InviteCreated, InviteRevoked, RoleDefined, RoleRemoved,
+        RoomArchived, RoomChanged, RoomCreated, RoomHistory, RoomKind, SpaceEvent, Whom,
     },
 };
 
 use crate::{Decider, names};
 
 mod direct;
+mod filters;
 mod invites;
 mod order;
 mod overrides;
 mod part;
 #[cfg(test)]
 mod properties;
+mod raid;
 mod rejection;
 mod rights;
 mod state;
@@ -26,9 +28,14 @@ mod state;
 pub(crate) mod tests;
 
 pub use direct::{Acquaintance, Direct, DirectCommand, MAX_IN_DIRECT, rights as direct_rights};
+pub use filters::{
+    FilterFault, Filters, MAX_FILTER_ENTRIES, MAX_FILTER_ENTRY_CHARS, MAX_FILTER_PATTERNS, MAX_FILTER_RULES,
+    may_read_filters,
+};
 pub use order::{Category, MAX_CATEGORIES, OrderCommand};
 pub use overrides::{MAX_OVERRIDES, Override, OverrideCommand, Overrides};
 pub use part::{Part, event_part};
+pub use raid::{Brake, HOLD_S, MAX_JOINS_PER_MINUTE, RaidCommand, may_watch_raids};
 pub use rejection::SpaceRejection;
 pub use rights::{Preset, Rank};
 pub use state::{Invite, Role, Room, SpaceState};
@@ -118,6 +125,13 @@ pub enum SpaceCommand {
     Order(OrderCommand),
     /// Change who may do what in a room.
     Override(OverrideCommand),
+    /// Mind raids.
+    Raid(RaidCommand),
+    /// Let these be the rules for what is said.
+    SetFilters {
+        /// In the order in which they are looked at.
+        rules: Vec<FilterRule>,
+    },
     /// Change a room; absent fields stay.
     ChangeRoom {
         /// Which one.
@@ -219,6 +233,8 @@ impl Decider for Space {
             }
             SpaceCommand::Direct(command) => direct::decide(state, command),
             SpaceCommand::Order(command) => order::decide(state, context, command),
+            SpaceCommand::Raid(command) => raid::decide(state, context, command),
+            SpaceCommand::SetFilters { rules } => filters::decide(state, rules),
             SpaceCommand::Override(command) => overrides::decide(state, context, command),
             SpaceCommand::ChangeRoom {
                 slow_mode_s: Some(seconds),
@@ -261,7 +277,11 @@ impl Decider for Space {
                 Err(SpaceRejection::InviteNotFound)
             }
             SpaceCommand::RevokeInvite { invite } => Ok(vec![InviteRevoked { invite }.into()]),
-            SpaceCommand::UseInvite { digest } => invites::use_one(state, context, &digest),
+            SpaceCommand::UseInvite { digest } => {
+                let mut facts = invites::use_one(state, context, &digest)?;
+                facts.extend(raid::arrive(state, context));
+                Ok(facts)
+            }
         }
     }
 
@@ -289,6 +309,8 @@ fn may(state: &SpaceState, context: &SpaceContext<'_>, command: &SpaceCommand) -
         }
         SpaceCommand::Direct(command) => return direct::may(state, context, command),
         SpaceCommand::Order(command) => return order::may(state, context, command),
+        SpaceCommand::Raid(command) => return raid::may(state, context, *command),
+        SpaceCommand::SetFilters { .. } => return filters::may(state, context),
         SpaceCommand::Override(command) => return overrides::may(state, context, command.place()),
         SpaceCommand::Change { .. } => Permission::ManageSpace,
         SpaceCommand::DefineRole { .. } | SpaceCommand::RemoveRole { .. } => Permission::ManageRoles,

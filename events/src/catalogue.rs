@@ -4,7 +4,7 @@ use schemars::Schema;
 
 use crate::{
     AccountId, Sealed, SealedField, account::AccountEvent, handle::HandleEvent, member::MemberEvent,
-    room::RoomEvent, space::SpaceEvent,
+    report::ReportEvent, room::RoomEvent, space::SpaceEvent,
 };
 
 /// A stored event that cannot be read.
@@ -157,6 +157,7 @@ aggregates! {
     Space(SpaceEvent),
     Member(MemberEvent),
     Room(RoomEvent),
+    Report(ReportEvent),
 }
 
 impl Event {
@@ -168,7 +169,12 @@ impl Event {
             Self::Account(AccountEvent::BotChanged(event)) => Some(event.account),
             Self::Room(RoomEvent::MessagePosted(event)) => Some(event.author),
             Self::Room(RoomEvent::MessageEdited(event)) => Some(event.author),
-            Self::Account(_) | Self::Handle(_) | Self::Space(_) | Self::Member(_) | Self::Room(_) => None,
+            Self::Account(_)
+            | Self::Handle(_)
+            | Self::Space(_)
+            | Self::Member(_)
+            | Self::Room(_)
+            | Self::Report(_) => None,
         }
     }
 }

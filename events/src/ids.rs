@@ -67,6 +67,8 @@ ids! {
     KeyId,
     /// A message in a room.
     MessageId,
+    /// A report of a message.
+    ReportId,
     /// A role of a space. The role that everybody holds has the id of the space.
     RoleId,
     /// A room of a space.
@@ -106,6 +108,13 @@ impl RoomId {
     /// The thread about `message`: there is one at most, and everybody knows its id.
     pub fn thread_of(message: MessageId) -> Self {
         CommandId(message.0).derive(message.0, "thread")
+    }
+}
+
+impl ReportId {
+    /// The report of `message` by `account`: one at most.
+    pub fn of(message: MessageId, account: AccountId) -> Self {
+        Self(Uuid::new_v5(&message.0, account.0.as_bytes()))
     }
 }
 

@@ -18,14 +18,15 @@ pub mod account;
 pub mod attachment;
 pub mod handle;
 pub mod member;
+pub mod report;
 pub mod room;
 pub mod space;
 
 pub use catalogue::{DecodeError, Event, EventSchema, catalogue};
 pub use envelope::{Envelope, EnvelopeError, header};
 pub use ids::{
-    AccountId, AttachmentId, CategoryId, CommandId, InviteId, KeyId, MessageId, RoleId, RoomId, SessionId,
-    SpaceId,
+    AccountId, AttachmentId, CategoryId, CommandId, InviteId, KeyId, MessageId, ReportId, RoleId, RoomId,
+    SessionId, SpaceId,
 };
 pub use permissions::{Permission, Permissions};
 pub use scopes::{Scope, Scopes};

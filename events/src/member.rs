@@ -21,6 +21,7 @@ events! {
         "member.time_out_lifted.v1" => TimeOutLifted seals [reason],
         "member.banned.v1" => Banned seals [reason],
         "member.unbanned.v1" => Unbanned seals [reason],
+        "member.released.v1" => Released seals [reason],
         "member.spoke.v1" => Spoke,
     }
 }
@@ -38,6 +39,15 @@ pub enum Standing {
     Banned,
 }
 
+/// That somebody who came during a raid may only read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Held {
+    /// When the account came.
+    pub since: Timestamp,
+    /// Until then, unless it is let go or the raid is ended before.
+    pub until: Timestamp,
+}
+
 /// A whole membership.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Membership {
@@ -50,6 +60,9 @@ pub struct Membership {
     /// The same, until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timed_out_until: Option<Timestamp>,
+    /// That it came during a raid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
     /// The event of the space's stream by which the account came in; 0 in that event itself, which does not
     /// know its place. Absent when it came in before this was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,6 +113,7 @@ macro_rules! facts {
                     Self::TimeOutLifted(event) => event.reason.as_ref(),
                     Self::Banned(event) => event.reason.as_ref(),
                     Self::Unbanned(event) => event.reason.as_ref(),
+                    Self::Released(event) => event.reason.as_ref(),
                 };
                 reason.and_then(Sealed::clear).map(String::as_str)
             }
@@ -164,6 +178,12 @@ facts! {
     },
     /// The account may come back.
     Unbanned {
+        /// Why, if it was said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Sealed<String>>
+    },
+    /// The account may speak although it came during a raid.
+    Released {
         /// Why, if it was said.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<Sealed<String>>

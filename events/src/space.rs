@@ -27,6 +27,11 @@ events! {
         "space.category_removed.v1" => CategoryRemoved,
         "space.override_set.v1" => OverrideSet,
         "space.override_removed.v1" => OverrideRemoved,
+        "space.filters_set.v1" => FiltersSet,
+        "space.raid_brake_set.v1" => RaidBrakeSet,
+        "space.arrived.v1" => Arrived,
+        "space.raid_begun.v1" => RaidBegun,
+        "space.raid_ended.v1" => RaidEnded,
         "space.invite_created.v1" => InviteCreated,
         "space.invite_used.v1" => InviteUsed,
         "space.invite_revoked.v1" => InviteRevoked,
@@ -253,6 +258,84 @@ pub struct OverrideRemoved {
     pub place: Place,
     /// For whom.
     pub whom: Whom,
+}
+
+/// What a rule looks for in texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FilterKind {
+    /// Words; `*` stands for any letters.
+    Words,
+    /// Links that lead elsewhere than to these domains.
+    OnlyLinksTo,
+    /// Links to these domains.
+    NoLinksTo,
+    /// Invitations into other spaces of this installation.
+    NoInvites,
+}
+
+/// What must not be said in a space.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FilterRule {
+    /// What it is called.
+    pub name: String,
+    /// What it looks for.
+    pub kind: FilterKind,
+    /// The words or domains.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entries: Vec<String>,
+    /// For how many seconds who says it nevertheless may only read; not at all when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_out_s: Option<u32>,
+    /// Roles whose holders may say it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub exempt: BTreeSet<RoleId>,
+}
+
+/// These are the rules for what is said in the space, and no others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FiltersSet {
+    /// In the order in which they are looked at.
+    pub rules: Vec<FilterRule>,
+}
+
+/// From how many joins on it is taken for a raid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RaidBrakeSet {
+    /// More than so many within a minute; 0 to count none.
+    pub joins_per_minute: u32,
+    /// How long those who come then may only read, in seconds.
+    pub hold_s: u32,
+}
+
+/// Somebody came while joins were counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Arrived {
+    /// Who.
+    pub account: AccountId,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Who comes from now on may only read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RaidBegun {
+    /// Until then, unless it is ended before.
+    pub until: Timestamp,
+    /// Who said so; absent when too many came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<AccountId>,
+    /// Whose space it is, who is told.
+    pub owner: AccountId,
+}
+
+/// Who came during a raid may speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RaidEnded {
+    /// Who said so.
+    pub by: AccountId,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// Somebody may bring people in.

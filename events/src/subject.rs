@@ -7,7 +7,7 @@ use std::{fmt, str::FromStr};
 
 use uuid::Uuid;
 
-use crate::{AccountId, RoomId, SpaceId};
+use crate::{AccountId, ReportId, RoomId, SpaceId};
 
 /// How many shards the spaces of this installation are cut into. Fixed at installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub enum Subject {
     Member(u16, SpaceId, AccountId),
     /// `evt.<n>.room.<room>`
     Room(u16, RoomId),
+    /// `evt.<n>.report.<report>`
+    Report(u16, ReportId),
 }
 
 /// Why a text is not the subject of an aggregate.
@@ -62,7 +64,10 @@ impl Subject {
     pub fn stream(&self) -> String {
         match self {
             Self::Account(_) | Self::Handle(_) => "ACCOUNTS".into(),
-            Self::Space(shard, _) | Self::Member(shard, ..) | Self::Room(shard, _) => {
+            Self::Space(shard, _)
+            | Self::Member(shard, ..)
+            | Self::Room(shard, _)
+            | Self::Report(shard, _) => {
                 format!("SPACES_{shard}")
             }
         }
@@ -82,6 +87,7 @@ impl fmt::Display for Subject {
             Self::Space(shard, space) => write!(f, "evt.{shard}.space.{space}"),
             Self::Member(shard, space, account) => write!(f, "evt.{shard}.member.{space}.{account}"),
             Self::Room(shard, room) => write!(f, "evt.{shard}.room.{room}"),
+            Self::Report(shard, report) => write!(f, "evt.{shard}.report.{report}"),
         }
     }
 }
@@ -108,6 +114,7 @@ impl FromStr for Subject {
                         Ok(Self::Member(shard, uuid(space)?.into(), uuid(account)?.into()))
                     }
                     ("room", [room]) => Ok(Self::Room(shard, uuid(room)?.into())),
+                    ("report", [report]) => Ok(Self::Report(shard, uuid(report)?.into())),
                     _ => Err(refused()),
                 }
             }
@@ -132,6 +139,7 @@ mod tests {
             Subject::Space(0, space()),
             Subject::Member(3, space(), AccountId::new(Uuid::from_u128(2))),
             Subject::Room(1, RoomId::new(Uuid::from_u128(9))),
+            Subject::Report(2, ReportId::new(Uuid::from_u128(8))),
         ];
         for subject in subjects {
             assert_eq!(subject.to_string().parse::<Subject>().unwrap(), subject);

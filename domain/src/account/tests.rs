@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::{Reject, fold, names::NameFault, scenario::given};
+use crate::{Reject, fold, scenario::given};
 
 const CONTEXT: AccountContext = AccountContext {
     max_sessions: 3,

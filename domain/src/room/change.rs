@@ -13,7 +13,9 @@ use veza_events::{
     },
 };
 
-use super::{RoomContext, RoomRejection, emoji, heard, may_be_said, may_express, may_see};
+use super::{
+    MAX_DELETED_AT_ONCE, RoomContext, RoomRejection, emoji, heard, may_be_said, may_express, may_see,
+};
 
 /// A message as it was posted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +144,25 @@ pub(super) fn decide(
     Ok(vec![event])
 }
 
+/// One fact for each: whoever reads a timeline knows what becomes of one message.
+pub(super) fn delete_all(
+    context: &RoomContext<'_>,
+    originals: &[Original],
+) -> Result<Vec<RoomEvent>, RoomRejection> {
+    may_see(context)?;
+    if !context.allowed().has(Permission::ManageMessages) {
+        return Err(RoomRejection::NotAllowed(Permission::ManageMessages));
+    }
+    if originals.is_empty() || originals.len() > MAX_DELETED_AT_ONCE {
+        return Err(RoomRejection::TooManyDeleted);
+    }
+    let mut facts = Vec::with_capacity(originals.len());
+    for original in originals {
+        facts.extend(decide(context, original, &Seen::default(), Change::Delete)?);
+    }
+    Ok(facts)
+}
+
 fn may_change(
     context: &RoomContext<'_>,
     original: &Original,
@@ -157,7 +178,7 @@ fn may_change(
         Change::Edit { .. } if original.author != context.actor => Err(RoomRejection::NotTheAuthor),
         Change::Edit { body, .. } => {
             may_express(context, Permission::Post)?;
-            may_be_said(body, context.limits.body)?;
+            may_be_said(context, body)?;
             Ok(space)
         }
         // One's own words can always be taken back: by the muted too, and out of an archive.

@@ -2,11 +2,11 @@
 
 use veza_events::{Permission, Timestamp};
 
-use super::BodyLimit;
+use super::{BodyLimit, MAX_DELETED_AT_ONCE};
 use crate::{Reject, RejectionKind};
 
 /// Why not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RoomRejection {
     /// There is no such space, or none that the author may know of.
     #[error("there is no such space")]
@@ -23,6 +23,14 @@ pub enum RoomRejection {
     /// The author must be silent for some time.
     #[error("you are timed out in this space until {until}")]
     TimedOut {
+        /// Until then.
+        until: Timestamp,
+        /// How long that is.
+        wait_ms: u64,
+    },
+    /// The author came during a raid.
+    #[error("many are coming in just now: you may read, and write from {until} or when a moderator lets you")]
+    Held {
         /// Until then.
         until: Timestamp,
         /// How long that is.
@@ -46,6 +54,9 @@ pub enum RoomRejection {
     /// The message was taken back.
     #[error("the message was deleted")]
     MessageDeleted,
+    /// None, or more than are taken back at once.
+    #[error("name 1 to {MAX_DELETED_AT_ONCE} messages to delete")]
+    TooManyDeleted,
     /// Somebody else wrote it.
     #[error("only its author can change a message")]
     NotTheAuthor,
@@ -79,6 +90,14 @@ pub enum RoomRejection {
     /// In another message.
     #[error("the file is in another message already; upload it again")]
     AttachmentUsed,
+    /// A rule of the space does not let the text pass.
+    #[error("the rule `{rule}` of this space does not let this pass; say it in other words")]
+    Filtered {
+        /// What the rule is called.
+        rule: String,
+        /// For how long who says it may only read.
+        time_out_s: Option<u32>,
+    },
     /// Not plain text.
     #[error("the message has a control character in it")]
     Control,
@@ -92,12 +111,14 @@ impl Reject for RoomRejection {
             Self::Archived => "room.archived",
             Self::Muted => "room.muted",
             Self::TimedOut { .. } => "room.timed_out",
+            Self::Held { .. } => "room.held",
             Self::SlowMode { .. } => "room.slow_mode",
             Self::Blocked => "room.blocked",
             Self::NotAllowed(_) => "room.not_allowed",
             Self::MessageNotFound => "message.not_found",
             Self::MessageDeleted => "message.deleted",
             Self::NotTheAuthor => "message.not_the_author",
+            Self::TooManyDeleted => "message.too_many_deleted",
             Self::Emoji => "message.emoji_invalid",
             Self::ThreadInThread => "message.thread_in_thread",
             Self::TooManyReactions(_) => "message.too_many_reactions",
@@ -105,6 +126,7 @@ impl Reject for RoomRejection {
             Self::Empty => "room.message_empty",
             Self::TooLong(_) => "room.message_too_long",
             Self::Control => "room.message_unreadable",
+            Self::Filtered { .. } => "message.filtered",
             Self::TooManyAttachments(_) => "attachment.too_many",
             Self::MayNotAttach => "attachment.not_allowed",
             Self::AttachmentNotFound => "attachment.not_found",
@@ -121,21 +143,27 @@ impl Reject for RoomRejection {
             Self::MessageDeleted => RejectionKind::Gone,
             Self::Muted
             | Self::TimedOut { .. }
+            | Self::Held { .. }
             | Self::Blocked
             | Self::NotAllowed(_)
             | Self::MayNotAttach
+            | Self::Filtered { .. }
             | Self::NotTheAuthor => RejectionKind::Forbidden,
-            Self::Empty | Self::TooLong(_) | Self::Control | Self::Emoji | Self::TooManyAttachments(_) => {
-                RejectionKind::Invalid
-            }
+            Self::Empty
+            | Self::TooLong(_)
+            | Self::Control
+            | Self::Emoji
+            | Self::TooManyDeleted
+            | Self::TooManyAttachments(_) => RejectionKind::Invalid,
             Self::SlowMode { .. } | Self::TooManyReactions(_) | Self::TooManyPins(_) => RejectionKind::Limit,
         }
     }
 
     fn field(&self) -> Option<&'static str> {
         match self {
-            Self::Empty | Self::TooLong(_) | Self::Control => Some("body"),
+            Self::Empty | Self::TooLong(_) | Self::Control | Self::Filtered { .. } => Some("body"),
             Self::Emoji => Some("emoji"),
+            Self::TooManyDeleted => Some("messages"),
             Self::TooManyAttachments(_) | Self::AttachmentNotFound | Self::AttachmentUsed => {
                 Some("attachments")
             }
@@ -144,6 +172,7 @@ impl Reject for RoomRejection {
             | Self::Archived
             | Self::Muted
             | Self::TimedOut { .. }
+            | Self::Held { .. }
             | Self::SlowMode { .. }
             | Self::MayNotAttach
             | Self::Blocked
@@ -159,7 +188,9 @@ impl Reject for RoomRejection {
 
     fn retry_after_ms(&self) -> Option<u64> {
         match self {
-            Self::TimedOut { wait_ms, .. } | Self::SlowMode { wait_ms } => Some(*wait_ms),
+            Self::TimedOut { wait_ms, .. } | Self::Held { wait_ms, .. } | Self::SlowMode { wait_ms } => {
+                Some(*wait_ms)
+            }
             Self::SpaceNotFound
             | Self::NotFound
             | Self::Archived
@@ -179,6 +210,8 @@ impl Reject for RoomRejection {
             | Self::MayNotAttach
             | Self::AttachmentNotFound
             | Self::AttachmentUsed
+            | Self::Filtered { .. }
+            | Self::TooManyDeleted
             | Self::Control => None,
         }
     }

@@ -230,7 +230,7 @@ fn a_time_out_silences_until_it_is_over_by_itself() {
         ..joined(&[])
     };
     let say = |minute| {
-        let membership = at_present(&silenced, at(minute)).unwrap();
+        let membership = at_present(&silenced, &space, at(minute)).unwrap();
         let context = RoomContext {
             room: ROOM,
             parent: None,
@@ -249,7 +249,11 @@ fn a_time_out_silences_until_it_is_over_by_itself() {
         ("room.timed_out", Some(60_000))
     );
     say(2).then([posted(MEMBER, "hi")]);
-    assert_eq!(at_present(&joined(&[]), at(1)), None, "nothing to work out");
+    assert_eq!(
+        at_present(&joined(&[]), &space, at(1)),
+        None,
+        "nothing to work out"
+    );
 }
 
 fn file(number: u128) -> Attachment {

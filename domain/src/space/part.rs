@@ -21,6 +21,10 @@ pub enum Part {
     Category(CategoryId),
     /// What somebody may do in a place.
     Override(Place, Whom),
+    /// How raids are minded.
+    Raid,
+    /// The rules for what is said.
+    Filters,
     /// An invitation.
     Invite(InviteId),
 }
@@ -43,6 +47,11 @@ pub fn event_part(event: &SpaceEvent) -> Part {
         SpaceEvent::CategoryRemoved(event) => Part::Category(event.category),
         SpaceEvent::OverrideSet(event) => Part::Override(event.place, event.whom),
         SpaceEvent::OverrideRemoved(event) => Part::Override(event.place, event.whom),
+        SpaceEvent::RaidBrakeSet(_)
+        | SpaceEvent::Arrived(_)
+        | SpaceEvent::RaidBegun(_)
+        | SpaceEvent::RaidEnded(_) => Part::Raid,
+        SpaceEvent::FiltersSet(_) => Part::Filters,
         SpaceEvent::InviteCreated(event) => Part::Invite(event.invite),
         SpaceEvent::InviteUsed(event) => Part::Invite(event.invite),
         SpaceEvent::InviteRevoked(event) => Part::Invite(event.invite),
@@ -66,6 +75,8 @@ impl SpaceCommand {
             Self::Override(
                 OverrideCommand::Set { place, whom, .. } | OverrideCommand::Remove { place, whom },
             ) => Some(Part::Override(*place, *whom)),
+            Self::Raid(_) => Some(Part::Raid),
+            Self::SetFilters { .. } => Some(Part::Filters),
             Self::CreateInvite { invite, .. } | Self::RevokeInvite { invite } => Some(Part::Invite(*invite)),
             Self::UseInvite { .. } => None,
         }

@@ -2,6 +2,7 @@
 
 use veza_events::Permission;
 
+use super::FilterFault;
 use crate::{Reject, RejectionKind, names::NameFault};
 
 /// Why not.
@@ -37,6 +38,15 @@ pub enum SpaceRejection {
     /// Longer than anybody would wait.
     #[error("slow mode waits at most {max} seconds", max = super::MAX_SLOW_MODE_S)]
     SlowMode,
+    /// A brake that holds nobody, or everybody.
+    #[error(
+        "a brake counts at most {max} joins a minute and holds for {shortest} to {longest} seconds",
+        max = super::MAX_JOINS_PER_MINUTE, shortest = super::HOLD_S.0, longest = super::HOLD_S.1
+    )]
+    Brake,
+    /// Rules for what is said that cannot be.
+    #[error(transparent)]
+    Filter(#[from] FilterFault),
     /// Too few or too many to talk.
     #[error("a conversation is between 2 and {max} people", max = super::MAX_IN_DIRECT)]
     DirectSize,
@@ -139,6 +149,8 @@ impl Reject for SpaceRejection {
             Self::RoomName(_) => "room.name_invalid",
             Self::Topic(_) => "room.topic_invalid",
             Self::SlowMode => "room.slow_mode_invalid",
+            Self::Filter(fault) => fault.code(),
+            Self::Brake => "raid.brake_invalid",
             Self::DirectSize => "direct.size_invalid",
             Self::AccountNotFound => "account.not_found",
             Self::Blocked => "account.blocked",
@@ -173,6 +185,8 @@ impl Reject for SpaceRejection {
 
     fn kind(&self) -> RejectionKind {
         match self {
+            Self::Filter(fault) => fault.kind(),
+            Self::Brake => RejectionKind::Invalid,
             Self::NotFound
             | Self::RoomNotFound
             | Self::CategoryNotFound
@@ -219,6 +233,8 @@ impl Reject for SpaceRejection {
             Self::OverrideContradicts => Some("deny"),
             Self::Topic(_) => Some("topic"),
             Self::SlowMode => Some("slow_mode_s"),
+            Self::Filter(_) => Some("rules"),
+            Self::Brake => None,
             Self::DirectSize => Some("accounts"),
             Self::InviteUses => Some("max_uses"),
             Self::InviteTime => Some("expires_at"),

@@ -7,7 +7,7 @@ use veza_events::{
     space::{DirectOpened, History, InviteCreated, RoomCreated, RoomHistory, RoomKind, SpaceEvent, Whom},
 };
 
-use super::{Category, Direct, Override, Overrides, SpaceRejection, direct_rights};
+use super::{Brake, Category, Direct, Filters, Override, Overrides, SpaceRejection, direct_rights};
 
 /// The structure of a space.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,10 @@ pub struct SpaceState {
     pub rooms: BTreeMap<RoomId, Room>,
     /// The groups that its rooms are listed in.
     pub categories: BTreeMap<CategoryId, Category>,
+    /// What must not be said in it.
+    pub filters: Filters,
+    /// What is known of raids on it.
+    pub brake: Brake,
     /// Its invitations that were not revoked.
     pub invites: BTreeMap<InviteId, Invite>,
 }
@@ -261,6 +265,11 @@ impl SpaceState {
                     overrides.remove(&event.whom);
                 }
             }
+            SpaceEvent::RaidBrakeSet(event) => self.brake.set(event),
+            SpaceEvent::Arrived(event) => self.brake.arrived(event),
+            SpaceEvent::RaidBegun(event) => self.brake.begun(event),
+            SpaceEvent::RaidEnded(event) => self.brake.ended(event),
+            SpaceEvent::FiltersSet(event) => self.filters = Filters::from(&*event.rules),
             SpaceEvent::InviteCreated(event) => {
                 self.invites.insert(event.invite, event.into());
             }

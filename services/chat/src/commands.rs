@@ -3,9 +3,12 @@
 mod access;
 mod direct;
 mod files;
+mod filters;
 mod member;
 mod message;
 mod post;
+mod raid;
+mod report;
 mod rooms;
 mod space;
 mod thread;
@@ -44,6 +47,15 @@ pub(crate) fn router(worker: Arc<Worker>) -> Router<Worker> {
         .on(post::post)
         .on(message::change)
         .on(thread::open)
+        .on(message::delete_all)
+        .on(report::file)
+        .on(report::resolve)
+        .on(filters::set)
+        .on(filters::get)
+        .on(raid::set)
+        .on(raid::switch)
+        .on(raid::release)
+        .on(raid::get)
         .on(access::get)
 }
 

@@ -69,6 +69,6 @@ fn hear(worker: &Worker, record: &Record) {
             worker.members.hear((space, account), seq, prev, event.as_ref());
         }
         Subject::Account(account) => worker.people.hear(account, seq, prev, event.as_ref()),
-        Subject::Handle(_) | Subject::Room(..) => {}
+        Subject::Handle(_) | Subject::Room(..) | Subject::Report(..) => {}
     }
 }

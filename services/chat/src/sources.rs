@@ -97,7 +97,12 @@ impl Source for People {
             Event::Account(AccountEvent::Unblocked(event)) => {
                 state.blocked.remove(&event.account);
             }
-            Event::Account(_) | Event::Handle(_) | Event::Space(_) | Event::Member(_) | Event::Room(_) => {}
+            Event::Account(_)
+            | Event::Handle(_)
+            | Event::Space(_)
+            | Event::Member(_)
+            | Event::Room(_)
+            | Event::Report(_) => {}
         }
     }
 }

@@ -72,7 +72,7 @@ pub(crate) struct View {
 
 impl View {
     fn new(space: Reading<Spaces>, actor: Reading<Members>, target: Reading<Members>) -> Self {
-        let present = at_present(&actor.state, ambient::now().into());
+        let present = at_present(&actor.state, &space.state, ambient::now().into());
         Self {
             space,
             actor,
@@ -232,7 +232,7 @@ impl Worker {
                     self.spaces.doubt(space);
                 }
             }
-            Subject::Account(_) | Subject::Handle(_) | Subject::Room(..) => {}
+            Subject::Account(_) | Subject::Handle(_) | Subject::Room(..) | Subject::Report(..) => {}
         }
     }
 
@@ -241,7 +241,7 @@ impl Worker {
         let seq = match *subject {
             Subject::Space(_, space) => self.spaces.get(space).await?.seq,
             Subject::Member(_, space, account) => self.members.get((space, account)).await?.seq,
-            Subject::Account(_) | Subject::Handle(_) | Subject::Room(..) => 0,
+            Subject::Account(_) | Subject::Handle(_) | Subject::Room(..) | Subject::Report(..) => 0,
         };
         Ok(Position {
             stream: StreamName::from(subject.stream().as_str()),

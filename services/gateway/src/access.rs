@@ -156,7 +156,7 @@ impl AccessCache {
             Subject::Member(_, space, account) => {
                 raise(&self.members, (*space, *account), seq);
             }
-            Subject::Account(_) | Subject::Handle(_) | Subject::Room(..) => {}
+            Subject::Account(_) | Subject::Handle(_) | Subject::Room(..) | Subject::Report(..) => {}
         }
     }
 

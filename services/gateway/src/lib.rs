@@ -18,6 +18,7 @@ mod markdown;
 mod mentions;
 mod previews;
 mod problems;
+mod purge;
 #[cfg(test)]
 mod raw;
 mod reads;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// First parts of codes.
-const AGGREGATES: [&str; 23] = [
+const AGGREGATES: [&str; 26] = [
     "account",
     "attachment",
     "bot",
@@ -13,6 +13,7 @@ const AGGREGATES: [&str; 23] = [
     "connection",
     "direct",
     "draft",
+    "filter",
     "frame",
     "handle",
     "invite",
@@ -20,6 +21,8 @@ const AGGREGATES: [&str; 23] = [
     "override",
     "platform",
     "push",
+    "raid",
+    "report",
     "request",
     "role",
     "room",

@@ -184,6 +184,11 @@ fn posted(record: &Record) -> Option<(MessageId, Timestamp)> {
     }
     match Event::decode(&envelope.kind, &record.payload).ok()? {
         Event::Room(RoomEvent::MessagePosted(event)) => Some((event.message, envelope.time)),
-        Event::Account(_) | Event::Handle(_) | Event::Space(_) | Event::Member(_) | Event::Room(_) => None,
+        Event::Account(_)
+        | Event::Handle(_)
+        | Event::Space(_)
+        | Event::Member(_)
+        | Event::Room(_)
+        | Event::Report(_) => None,
     }
 }

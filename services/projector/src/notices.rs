@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use veza_events::account::AccountEvent;
 use veza_events::member::MemberEvent;
 use veza_events::room::RoomEvent;
+use veza_events::space::SpaceEvent;
 use veza_events::{AccountId, Envelope, Event, Subject};
 use veza_platform::event_log::{AppendError, Position, Record, StreamName};
 use veza_platform::kv::Kv;
@@ -233,14 +234,14 @@ async fn sender_gone(commits: &mut mpsc::Receiver<Telling>) {
 /// Whether a record may have something to tell, so that the others need not be opened.
 fn tells(record: &Record) -> bool {
     match record.subject.parse() {
-        Ok(Subject::Account(_) | Subject::Member(..)) => true,
+        Ok(Subject::Account(_) | Subject::Member(..) | Subject::Space(..)) => true,
         Ok(Subject::Room(..)) => {
             let event = read_envelope(record)
                 .ok()
                 .and_then(|envelope| Event::decode(&envelope.kind, &record.payload).ok());
             matches!(event, Some(Event::Room(RoomEvent::MessagePosted(event))) if event.mentions.is_some())
         }
-        Ok(Subject::Handle(_) | Subject::Space(..)) | Err(_) => false,
+        Ok(Subject::Handle(_) | Subject::Report(..)) | Err(_) => false,
     }
 }
 
@@ -284,7 +285,17 @@ fn news(subject: &Subject, event: &Event, envelope: &Envelope, position: &Positi
             let mention = Mention::of(position, envelope.time, event)?;
             return Some(News::Mention(Box::new(mention)));
         }
-        (Event::Account(_) | Event::Handle(_) | Event::Space(_) | Event::Room(_), _) => return None,
+        (Event::Space(SpaceEvent::RaidBegun(event)), Subject::Space(_, space)) => {
+            let data = NoticeData {
+                space: Some(*space),
+                by: event.by,
+                ..NoticeData::default()
+            };
+            (event.owner, data)
+        }
+        (Event::Account(_) | Event::Handle(_) | Event::Space(_) | Event::Room(_) | Event::Report(_), _) => {
+            return None;
+        }
     };
     let notice = AccountNotice {
         source: Some(position.to_string()),

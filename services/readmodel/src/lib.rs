@@ -18,6 +18,7 @@ mod metrics;
 mod options;
 mod positions;
 mod postgres;
+mod purge;
 mod queries;
 mod read_model;
 mod search;
@@ -28,6 +29,7 @@ pub mod cache;
 pub mod entity;
 pub mod messages;
 pub mod notice;
+mod reports;
 pub mod rows;
 
 pub use audit::AuditFilter;

@@ -12,6 +12,9 @@ use veza_events::{
     space::{DirectKind, History, RoomHistory, RoomKind, Whom},
 };
 
+pub use crate::purge::MessagePlace;
+pub use crate::reports::{Report, Resolution};
+
 /// What anybody may know of an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
@@ -249,6 +252,8 @@ pub enum AuditTarget {
     Category,
     /// An invitation.
     Invite,
+    /// A message.
+    Message,
 }
 
 /// One deed in a space.

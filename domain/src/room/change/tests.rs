@@ -496,3 +496,41 @@ fn what_was_said_before_somebody_came_is_not_there_for_them() {
         .then_rejected("message.not_found");
     assert!(given::<Room>([]).when(&context(&before), open()).0.is_ok());
 }
+
+#[test]
+fn who_manages_messages_takes_many_back_at_once() {
+    let space = team();
+    let context = |actor, membership| RoomContext {
+        room: ROOM,
+        parent: None,
+        space: &space,
+        actor,
+        membership,
+        limits: LIMITS,
+        now: at(0),
+        blocked: false,
+    };
+    let plain = joined(&[]);
+    let delete = |count: usize| RoomCommand::DeleteAll {
+        originals: vec![ORIGINAL; count],
+    };
+    let facts = given::<Room>([])
+        .when(&context(OWNER, &plain), delete(2))
+        .0
+        .unwrap();
+    assert!(
+        facts.len() == 2
+            && facts
+                .iter()
+                .all(|fact| matches!(fact, RoomEvent::MessageDeleted(_)))
+    );
+    for (actor, count, code) in [
+        (MEMBER, 2, "room.not_allowed"),
+        (OWNER, 0, "message.too_many_deleted"),
+        (OWNER, MAX_DELETED_AT_ONCE + 1, "message.too_many_deleted"),
+    ] {
+        given::<Room>([])
+            .when(&context(actor, &plain), delete(count))
+            .then_rejected(code);
+    }
+}

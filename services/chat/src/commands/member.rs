@@ -7,7 +7,7 @@ use veza_domain::{
     member::{Member, MemberCommand, MemberContext},
     space::{Space, SpaceCommand},
 };
-use veza_events::AccountId;
+use veza_events::{AccountId, space::SpaceEvent};
 use veza_platform::{
     contract::{
         Caller, Command, Problem, ProblemKind,
@@ -33,11 +33,23 @@ pub(super) async fn accept_invite(
         let accept = MemberCommand::Accept {
             digest: digest.clone(),
         };
-        let joined = Member::decide(&view.target.state, &about(view, account, account), accept)?;
         let use_it = SpaceCommand::UseInvite {
             digest: digest.clone(),
         };
         let used = Space::decide(view.structure(), &asked(view, account), use_it)?;
+        // Who comes as one too many is held already.
+        let mut with = view.structure().clone();
+        for begun in used
+            .iter()
+            .filter(|fact| matches!(fact, SpaceEvent::RaidBegun(_)))
+        {
+            Space::evolve(&mut with, begun);
+        }
+        let context = MemberContext {
+            space: &with,
+            ..about(view, account, account)
+        };
+        let joined = Member::decide(&view.target.state, &context, accept)?;
         let mut all = writes(&primary, Expect::Last(view.target.seq), joined);
         all.extend(writes(&structure, Expect::Last(view.space.seq), used));
         Ok(all)
@@ -110,7 +122,7 @@ pub(super) async fn remove(
 }
 
 /// Changes one membership, for a reason, by its own sequence: no two changes of it ever miss each other.
-async fn membership<C: Command + InSpace>(
+pub(super) async fn membership<C: Command + InSpace>(
     worker: &Worker,
     caller: &Caller,
     command: &C,

@@ -1,11 +1,15 @@
 //! What is done about messages that are there, and how anything gets into a timeline.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::{StreamExt, TryStreamExt, stream};
 use veza_domain::{
     Decider,
-    member::{Member, MemberCommand},
-    room::{Change, Offer, Original, Room, RoomCommand, RoomContext, RoomRejection, Seen, slow_mode},
+    member::{Member, MemberCommand, MemberContext},
+    room::{
+        Change, MAX_DELETED_AT_ONCE, Offer, Original, Room, RoomCommand, RoomContext, RoomRejection, Seen,
+        slow_mode,
+    },
 };
 use veza_events::{
     AccountId, AttachmentId, Event, MessageId, RoomId, SpaceId,
@@ -14,7 +18,7 @@ use veza_events::{
 use veza_platform::{
     contract::{
         Caller, Command, Problem,
-        chat::{ChangeMessage, MessageChange, Posted, SeenMessage},
+        chat::{ChangeMessage, Changed, DeleteMessages, MessageChange, Posted, SeenMessage},
     },
     event_log::{Expect, Position, StreamName},
     ledger::{Write, read_problem},
@@ -25,6 +29,9 @@ use crate::{
     sources,
     worker::{Parties, Queue, View, Worker, writes},
 };
+
+/// Messages that are looked up in the log at once.
+const LOOKUPS: usize = 16;
 
 /// A room as a door names it.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +68,36 @@ pub(super) async fn change(
     };
     let timeline = Timeline::of(&worker, place, actor).await?;
     timeline.write(&caller, &essence, original.message, ask).await
+}
+
+/// One atomic batch: either all of them are gone, or none.
+pub(super) async fn delete_all(
+    worker: Arc<Worker>,
+    caller: Caller,
+    command: DeleteMessages,
+) -> Result<Changed, Problem> {
+    let actor = caller.account()?;
+    let place = Place {
+        space: command.space,
+        room: command.room,
+    };
+    // More are refused without being looked up.
+    let mut named = command.messages.clone();
+    named.truncate(MAX_DELETED_AT_ONCE + 1);
+    let originals: Vec<Original> = stream::iter(named)
+        .map(|(message, posted)| original(&worker, place, message, posted))
+        .buffered(LOOKUPS)
+        .try_collect()
+        .await?;
+    let first = originals.first().map(|original| original.message);
+    let timeline = Timeline::of(&worker, place, actor).await?;
+    let message = first.unwrap_or_else(|| MessageId::from(command.room.uuid()));
+    let done = timeline
+        .write(&caller, &command, message, RoomCommand::DeleteAll { originals })
+        .await?;
+    Ok(Changed {
+        position: done.position,
+    })
 }
 
 /// The message as the log has it at `posted`: nothing that a door says of it is believed.
@@ -151,6 +188,8 @@ impl<'a> Timeline<'a> {
         };
         let _turn = worker.turns.take(Queue::Member(space, actor)).await;
         let blocked = direct::is_blocked(worker, space, actor).await?;
+        // The rule that refused it last, and for how long the author is to be silent.
+        let caught: Mutex<Option<(String, u32)>> = Mutex::default();
         let decide = |view: &View, offers: Vec<Offer>| {
             let context = RoomContext {
                 room,
@@ -162,7 +201,12 @@ impl<'a> Timeline<'a> {
                 now: now(),
                 blocked,
             };
-            let facts = Room::decide(&(), &context, ask(offers))?;
+            let decided = Room::decide(&(), &context, ask(offers));
+            *caught.lock().unwrap_or_else(PoisonError::into_inner) = match &decided {
+                Err(RoomRejection::Filtered { rule, time_out_s }) => time_out_s.map(|s| (rule.clone(), s)),
+                Err(_) | Ok(_) => None,
+            };
+            let facts = decided?;
             let mut all = match said_with {
                 Some(_) => self.spoke(view)?,
                 None => Vec::new(),
@@ -176,7 +220,7 @@ impl<'a> Timeline<'a> {
             all.extend(writes(&timeline, expect, facts));
             Ok(all)
         };
-        let written = worker
+        let done = worker
             .ledger
             .execute(caller, essence, &timeline, |race| {
                 let (files, decide) = (said_with.unwrap_or_default(), &decide);
@@ -186,7 +230,14 @@ impl<'a> Timeline<'a> {
                         .await
                 })
             })
-            .await?;
+            .await;
+        let written = match done {
+            Err(problem) => {
+                self.silence(caller, essence, parties, caught.into_inner()).await;
+                return Err(problem);
+            }
+            Ok(written) => written,
+        };
         if written.positions.len() > 1 {
             worker.members.doubt((space, actor));
         }
@@ -201,6 +252,42 @@ impl<'a> Timeline<'a> {
 }
 
 impl Timeline<'_> {
+    /// Times the author out as the rule says that caught what it wanted to say. When that cannot be stored just
+    /// now, the text was refused all the same.
+    async fn silence<C: Command>(
+        &self,
+        caller: &Caller,
+        essence: &C,
+        parties: Parties,
+        caught: Result<Option<(String, u32)>, PoisonError<Option<(String, u32)>>>,
+    ) {
+        let Some((rule, seconds)) = caught.unwrap_or_else(PoisonError::into_inner) else {
+            return;
+        };
+        let (worker, space) = (self.worker, self.place.space);
+        let primary = worker.member_subject(space, self.actor);
+        let reason = format!("the rule `{rule}`");
+        let decide = |view: &View| {
+            let context = MemberContext {
+                reason: Some(&reason),
+                ..member::about(view, self.actor, self.actor)
+            };
+            let silence = MemberCommand::BeTimedOut { seconds };
+            let silenced = Member::decide(&view.target.state, &context, silence)?;
+            Ok(writes(&primary, Expect::Last(view.target.seq), silenced))
+        };
+        let done = worker
+            .ledger
+            .execute(caller, essence, &primary, |race| {
+                worker.decide(race, parties, decide)
+            })
+            .await;
+        worker.members.doubt((space, self.actor));
+        if let Err(problem) = done {
+            tracing::warn!(space.id = %space, error.message = %problem, "a rule could not silence somebody");
+        }
+    }
+
     /// That the author speaks now, if the room makes it wait afterwards. It changes the membership that the
     /// decision was made on, so of two messages at one instant the log takes one, whoever decided on them.
     fn spoke(&self, view: &View) -> Result<Vec<Write>, Problem> {

@@ -193,7 +193,7 @@ impl Reading {
     fn judge(&mut self, message: &MessagePosted, at: Timestamp, recorded: &Recorded) {
         self.messages += 1;
         let membership = &self.members[&message.author];
-        let present = at_present(membership, at);
+        let present = at_present(membership, &self.space, at);
         let membership = present.as_ref().unwrap_or(membership);
         assert!(!membership.muted, "{} passed {membership:?}", recorded.position);
         let lately = self
@@ -243,7 +243,7 @@ async fn no_message_is_stored_that_its_author_was_not_allowed() {
                 Event::Space(_) => recorded.subject == veza_events::Subject::Space(0, case.home.space),
                 Event::Member(event) => event.of().0 == case.home.space,
                 Event::Room(event) => event.space() == case.home.space,
-                Event::Account(_) | Event::Handle(_) => false,
+                Event::Account(_) | Event::Handle(_) | Event::Report(_) => false,
             };
             if theirs {
                 reading.take(&recorded);

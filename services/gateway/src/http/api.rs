@@ -15,6 +15,7 @@ use super::categories::Categories;
 use super::directs::Directs;
 use super::drafts::Drafts;
 use super::files::Files;
+use super::filters::Filters;
 use super::invites::Invites;
 use super::members::Members;
 use super::mentions::MentionsInbox;
@@ -25,6 +26,8 @@ use super::oauth::OAuth;
 use super::overrides::OverridesOf;
 use super::previews::LinkPreviews;
 use super::push::Push;
+use super::raid::Raid;
+use super::reports::Reports;
 use super::roles::Roles;
 use super::rooms::Rooms;
 use super::search::Search;
@@ -44,7 +47,7 @@ type Operations = (
     Rooms,
     Categories,
     OverridesOf,
-    (Audit, Blocks, Directs),
+    (Audit, Filters, Reports, Raid, Blocks, Directs),
     Messages,
     Search,
     Files,
@@ -103,7 +106,14 @@ fn operations(gateway: &Arc<Gateway>) -> Operations {
         Rooms(gateway()),
         Categories(gateway()),
         OverridesOf(gateway()),
-        (Audit(gateway()), Blocks(gateway()), Directs(gateway())),
+        (
+            Audit(gateway()),
+            Filters(gateway()),
+            Reports(gateway()),
+            Raid(gateway()),
+            Blocks(gateway()),
+            Directs(gateway()),
+        ),
         Messages(gateway()),
         Search(gateway()),
         Files(gateway()),

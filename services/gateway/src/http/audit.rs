@@ -39,6 +39,8 @@ enum TargetKind {
     Category,
     /// An invitation.
     Invite,
+    /// A message.
+    Message,
 }
 
 /// One deed.

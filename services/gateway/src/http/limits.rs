@@ -33,6 +33,7 @@ pub(crate) struct Limits {
     sign_in_login: Meter<u64>,
     registration: Meter<IpAddr>,
     preview: Meter<AccountId>,
+    report: Meter<AccountId>,
     /// Logins are remembered as hashes under a key of this process.
     logins: RandomState,
 }
@@ -83,6 +84,14 @@ impl Limits {
                 config.previews_per_minute_per_account,
                 most,
             ),
+            report: Meter::new(
+                "report",
+                "report.rate",
+                config.reports_per_hour_per_account,
+                hour,
+                config.reports_per_hour_per_account,
+                most,
+            ),
             logins: RandomState::new(),
         }
     }
@@ -118,6 +127,11 @@ impl Limits {
         self.preview.charge(account)
     }
 
+    /// A report of a message by `account`.
+    pub(crate) fn report(&self, account: AccountId) -> Verdict {
+        self.report.charge(account)
+    }
+
     /// Forgets callers that have been quiet long enough to have their full rate again.
     pub(crate) fn forget_quiet(&self) {
         self.address.limiter.retain_recent();
@@ -126,6 +140,7 @@ impl Limits {
         self.sign_in_login.limiter.retain_recent();
         self.registration.limiter.retain_recent();
         self.preview.limiter.retain_recent();
+        self.report.limiter.retain_recent();
     }
 }
 

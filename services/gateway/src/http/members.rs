@@ -8,6 +8,7 @@ use poem_openapi::{Enum, Object, OpenApi};
 use serde::Deserialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
+use veza_platform::contract::Problem;
 use veza_platform::contract::chat::{ChangeMember, RemoveMember};
 use veza_readmodel::rows;
 
@@ -22,6 +23,9 @@ use super::session::{Once, Session};
 use super::tags::Chapter;
 use crate::problems::of_read_model;
 use crate::state::Gateway;
+
+/// Longest time of which messages are deleted with a ban: 7 days.
+const MAX_DELETE_S: u32 = 7 * 24 * 60 * 60;
 
 /// Operations on memberships.
 pub(super) struct Members(pub(super) Arc<Gateway>);
@@ -51,6 +55,21 @@ struct MemberChange {
     banned: Option<bool>,
     /// May only read for so many seconds from now on, at most 28 days; 0 lifts that.
     time_out_s: Option<u32>,
+    /// With a ban: also take back what the account said in the last so many seconds, at most 7 days, in all rooms in
+    /// which the caller may `manage_messages`.
+    delete_messages_s: Option<u32>,
+}
+
+/// A membership was changed.
+#[derive(Object)]
+#[oai(skip_serializing_if_is_none)]
+struct MemberChanged {
+    /// The sequence of the change.
+    seq: u64,
+    /// How many messages were taken back with it.
+    messages_deleted: Option<u64>,
+    /// Whether there are more; the same request takes them back.
+    more_messages: Option<bool>,
 }
 
 /// A membership.
@@ -134,7 +153,7 @@ impl Members {
         Ok(Found::new(Items::part(list, Member::from)))
     }
 
-    /// Change a membership: roles, mute, time-out, ban.
+    /// Change a membership: roles, mute, time-out, ban. Each needs its permission in the space, and a higher rank.
     #[oai(
         path = "/v1/spaces/:space/members/:account",
         method = "put",
@@ -150,7 +169,16 @@ impl Members {
         #[oai(name = "Veza-Reason")] reason: Reason,
         account: Path<Uuid>,
         Json(body): Json<MemberChange>,
-    ) -> Result<Changed, Failure> {
+    ) -> Result<Found<MemberChanged>, Failure> {
+        let seconds = match body.delete_messages_s {
+            Some(seconds) if body.banned != Some(true) || seconds > MAX_DELETE_S => {
+                let detail = "messages are deleted with a ban, at most those of 7 days";
+                return Err(
+                    Problem::field("member.delete_messages_invalid", "delete_messages_s", detail).into(),
+                );
+            }
+            seconds => seconds.filter(|seconds| *seconds > 0),
+        };
         let roles = body
             .roles
             .map(|roles| roles.into_iter().map(Into::into).collect::<BTreeSet<_>>());
@@ -163,11 +191,19 @@ impl Members {
             time_out_s: body.time_out_s,
             reason: reason.0,
         };
-        let done = self
-            .0
-            .chat(&seen.by(once.caller(&self.0, &session).await?), &command)
-            .await?;
-        Ok(Changed::at(done.position))
+        let caller = once.caller(&self.0, &session).await?;
+        let done = self.0.chat(&seen.by(caller), &command).await?;
+        let about = (command.space, command.account);
+        let purged = match seconds {
+            Some(seconds) => Some(self.0.purge(&caller, about, seconds, &done.position).await?),
+            None => None,
+        };
+        let changed = MemberChanged {
+            seq: done.position.seq,
+            messages_deleted: purged.map(|purged| purged.messages as u64),
+            more_messages: purged.map(|purged| purged.more),
+        };
+        Ok(Found::written(changed, done.position))
     }
 
     /// Leave a space, or show somebody the door.

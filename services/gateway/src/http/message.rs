@@ -37,6 +37,15 @@ struct MessageEdit {
     command_id: Option<Uuid>,
 }
 
+/// Messages to take back.
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(deny_unknown_fields)]
+struct MessagesToDelete {
+    /// 1 to 100 messages of the room.
+    messages: Vec<Uuid>,
+}
+
 /// A message and where it is.
 #[derive(Object)]
 struct PlacedMessage {
@@ -182,6 +191,27 @@ impl OneMessage {
     ) -> Result<Changed, Failure> {
         self.change(&session, &once, None, *message, MessageChange::Delete)
             .await
+    }
+
+    /// Take many messages of a room back at once, for good: all of them, or none. Those that are gone already, or in
+    /// another room, are passed over. Needs `manage_messages` in the room.
+    #[oai(
+        path = "/v1/rooms/:room/messages/delete",
+        method = "post",
+        operation_id = "delete_messages"
+    )]
+    async fn delete_many(
+        &self,
+        session: Session,
+        #[oai(name = "Idempotency-Key")] once: Once,
+        #[oai(name = "Veza-Min-Seq")] _fresh: Fresh,
+        room: Path<Uuid>,
+        Json(body): Json<MessagesToDelete>,
+    ) -> Result<Changed, Failure> {
+        let caller = once.caller(&self.0, &session).await?;
+        let messages: Vec<_> = body.messages.into_iter().map(Into::into).collect();
+        let done = self.0.delete_messages(&caller, (*room).into(), &messages).await?;
+        Ok(Changed::at(done))
     }
 
     /// All texts that a message had, oldest first; none if it was never edited.

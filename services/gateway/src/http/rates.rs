@@ -34,6 +34,14 @@ impl Rates {
         self.visit.charged(self.limits.sign_in_from(self.visit.client()))
     }
 
+    /// A report of a message.
+    ///
+    /// # Errors
+    /// `report.rate`
+    pub(super) fn report(&self, account: AccountId) -> Result<(), Failure> {
+        self.visit.charged(self.limits.report(account))
+    }
+
     /// A new account.
     ///
     /// # Errors

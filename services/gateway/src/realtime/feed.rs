@@ -100,7 +100,7 @@ async fn dispatch(hub: &Arc<Hub>, record: Record, dirty: &mut Dirty) {
                 );
             }
         }
-        Ok(Subject::Account(_) | Subject::Handle(_)) | Err(_) => {}
+        Ok(Subject::Account(_) | Subject::Handle(_) | Subject::Report(..)) | Err(_) => {}
     }
 }
 
@@ -129,6 +129,7 @@ fn member_change(record: &Record) -> MemberChange {
             | MemberEvent::Unmuted(_)
             | MemberEvent::TimedOut(_)
             | MemberEvent::TimeOutLifted(_)
+            | MemberEvent::Released(_)
             | MemberEvent::Spoke(_),
         )) => MemberChange::Nothing,
         // A type that is not known here may mean anything.
@@ -154,6 +155,11 @@ fn changes_access(record: &Record) -> bool {
             | SpaceEvent::CategoryCreated(_)
             | SpaceEvent::CategoryChanged(_)
             | SpaceEvent::CategoryRemoved(_)
+            | SpaceEvent::FiltersSet(_)
+            | SpaceEvent::RaidBrakeSet(_)
+            | SpaceEvent::Arrived(_)
+            | SpaceEvent::RaidBegun(_)
+            | SpaceEvent::RaidEnded(_)
             | SpaceEvent::InviteCreated(_)
             | SpaceEvent::InviteUsed(_)
             | SpaceEvent::InviteRevoked(_) => false,

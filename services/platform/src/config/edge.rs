@@ -177,6 +177,9 @@ pub struct LimitsConfig {
     /// Links per minute that are looked at for one account, beside those that are remembered.
     #[schemars(range(min = 1))]
     pub previews_per_minute_per_account: u32,
+    /// Messages that one account may report per hour.
+    #[schemars(range(min = 1))]
+    pub reports_per_hour_per_account: u32,
     /// Most accounts and addresses whose rates are remembered at once.
     #[schemars(range(min = 1))]
     pub tracked_callers: usize,
@@ -192,6 +195,7 @@ impl Default for LimitsConfig {
             sign_in_per_minute_per_address: 30,
             registrations_per_hour_per_address: 20,
             previews_per_minute_per_account: 60,
+            reports_per_hour_per_account: 30,
             tracked_callers: 100_000,
         }
     }

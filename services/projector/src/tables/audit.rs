@@ -5,8 +5,10 @@ use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 use veza_events::member::MemberEvent;
+use veza_events::report::ReportEvent;
+use veza_events::room::RoomEvent;
 use veza_events::space::{SpaceEvent, Whom};
-use veza_events::{AccountId, SpaceId};
+use veza_events::{AccountId, Sealed, SpaceId};
 
 use super::{Moment, Schema, SqlError, text};
 
@@ -78,6 +80,45 @@ impl<'a> Audit<'a> {
         });
     }
 
+    /// What somebody did to the words of somebody else.
+    pub(super) fn room(&mut self, moment: Moment, event: &'a RoomEvent) {
+        let RoomEvent::MessageDeleted(deleted) = event else {
+            return;
+        };
+        if deleted.by == deleted.author {
+            return;
+        }
+        let detail = json!({ "room": deleted.room, "author": deleted.author, "posted": deleted.posted });
+        self.0.push(Row {
+            space: deleted.space.uuid(),
+            seq: moment.seq,
+            at: moment.at,
+            actor: Some(deleted.by.uuid()),
+            action: action(event.kind()),
+            target: ("message", deleted.message.uuid()),
+            reason: None,
+            detail: detail.to_string(),
+        });
+    }
+
+    /// What came of a report. Who filed one does no deed.
+    pub(super) fn report(&mut self, moment: Moment, event: &'a ReportEvent) {
+        let ReportEvent::Resolved(resolved) = event else {
+            return;
+        };
+        let detail = json!({ "report": resolved.report, "action": resolved.action });
+        self.0.push(Row {
+            space: resolved.space.uuid(),
+            seq: moment.seq,
+            at: moment.at,
+            actor: Some(resolved.by.uuid()),
+            action: action(event.kind()),
+            target: ("message", resolved.message.uuid()),
+            reason: resolved.note.as_ref().and_then(Sealed::clear).map(String::as_str),
+            detail: detail.to_string(),
+        });
+    }
+
     pub(super) async fn write(&self, connection: &mut PgConnection, schema: Schema) -> Result<u64, SqlError> {
         if self.0.is_empty() {
             return Ok(0);
@@ -116,8 +157,16 @@ fn action(kind: &'static str) -> &'static str {
 fn target(space: SpaceId, event: &SpaceEvent) -> Option<(&'static str, Uuid)> {
     Some(match event {
         // Nobody watches over a conversation between a few.
-        SpaceEvent::InviteUsed(_) | SpaceEvent::DirectOpened(_) | SpaceEvent::DirectAdded(_) => return None,
-        SpaceEvent::Created(_) | SpaceEvent::Changed(_) => ("space", space.uuid()),
+        SpaceEvent::Arrived(_)
+        | SpaceEvent::InviteUsed(_)
+        | SpaceEvent::DirectOpened(_)
+        | SpaceEvent::DirectAdded(_) => return None,
+        SpaceEvent::Created(_)
+        | SpaceEvent::Changed(_)
+        | SpaceEvent::FiltersSet(_)
+        | SpaceEvent::RaidBrakeSet(_)
+        | SpaceEvent::RaidBegun(_)
+        | SpaceEvent::RaidEnded(_) => ("space", space.uuid()),
         SpaceEvent::RoleDefined(event) => ("role", event.role.uuid()),
         SpaceEvent::RoleRemoved(event) => ("role", event.role.uuid()),
         SpaceEvent::RoomCreated(event) => ("room", event.room.uuid()),

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use veza_events::RoleId;
 use veza_events::room::{Mentions, MessageDeleted, MessageEdited, MessagePosted, RoomEvent};
 
+use super::report::Reports;
 use super::{Moment, Schema, SqlError, text};
 use crate::language;
 
@@ -143,7 +144,12 @@ impl<'a> Messages<'a> {
     }
 
     /// To be called when what was posted is in the tables.
-    pub(super) async fn write(&self, connection: &mut PgConnection, schema: Schema) -> Result<u64, SqlError> {
+    pub(super) async fn write(
+        &self,
+        connection: &mut PgConnection,
+        schema: Schema,
+        reports: &Reports<'_>,
+    ) -> Result<u64, SqlError> {
         let mut rows = 0;
         if !self.changes.is_empty() {
             rows += self.keep_texts(connection, schema).await?;
@@ -152,6 +158,10 @@ impl<'a> Messages<'a> {
             rows += self.add_reactions(connection, schema).await?;
             rows += self.pin(connection, schema).await?;
             rows += self.mark(connection, schema).await?;
+        }
+        // They keep what was said before it is taken back.
+        rows += reports.write(connection, schema).await?;
+        if !self.changes.is_empty() {
             rows += self.delete(connection, schema).await?;
         }
         if !self.mentions.is_empty() {

@@ -13,6 +13,7 @@ mod member;
 mod message;
 mod overrides;
 mod participant;
+mod report;
 mod room;
 mod space;
 mod unread;
@@ -83,6 +84,7 @@ pub(crate) struct Changes<'a> {
     directs: direct::Directs,
     rooms: room::Rooms<'a>,
     attachments: attachment::Attachments<'a>,
+    reports: report::Reports<'a>,
     unread: unread::Unread,
     participants: participant::Participants,
 }
@@ -135,7 +137,12 @@ impl<'a> Changes<'a> {
             (Event::Room(event), _) => {
                 self.rooms.take(moment, event);
                 self.participants.take(seq, event);
+                self.audit.room(moment, event);
                 self.attachments.take(moment, event);
+            }
+            (Event::Report(event), _) => {
+                self.reports.take(moment, event);
+                self.audit.report(moment, event);
             }
             // Who holds a name is decided in the log and asked of nobody here. An event that lies under
             // another aggregate than its type's says nothing that could be shown.
@@ -157,7 +164,7 @@ impl<'a> Changes<'a> {
         written.rows += self.directs.write(connection, schema).await?;
         written.rows += self.audit.write(connection, schema).await?;
         written.rows += self.attachments.write(connection, schema).await?;
-        let rooms = self.rooms.write(connection, schema).await?;
+        let rooms = self.rooms.write(connection, schema, &self.reports).await?;
         written.rows += rooms.rows;
         written.repeated_messages = rooms.repeated_messages;
         let repeated = rooms.repeated_messages > 0;

@@ -93,6 +93,11 @@ impl<'a> Overrides<'a> {
             | SpaceEvent::RoomChanged(_)
             | SpaceEvent::RoomArchived(_)
             | SpaceEvent::RoomPlaced(_)
+            | SpaceEvent::FiltersSet(_)
+            | SpaceEvent::RaidBrakeSet(_)
+            | SpaceEvent::Arrived(_)
+            | SpaceEvent::RaidBegun(_)
+            | SpaceEvent::RaidEnded(_)
             | SpaceEvent::InviteCreated(_)
             | SpaceEvent::InviteUsed(_)
             | SpaceEvent::InviteRevoked(_) => {}

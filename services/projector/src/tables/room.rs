@@ -12,6 +12,7 @@ use veza_readmodel::cache::{CachedMessage, Fate, RoomChange};
 use veza_readmodel::messages::{self, COLUMNS, joins};
 
 use super::message::{Messages, mentions_json};
+use super::report::Reports;
 use super::{Moment, RowsWritten, Schema, SqlError, text};
 use crate::language;
 
@@ -123,6 +124,7 @@ impl<'a> Rooms<'a> {
         &self,
         connection: &mut PgConnection,
         schema: Schema,
+        reports: &Reports<'_>,
     ) -> Result<RowsWritten, SqlError> {
         let mut written = RowsWritten::default();
         if !self.threads.is_empty() {
@@ -133,7 +135,7 @@ impl<'a> Rooms<'a> {
             written.rows += inserted;
             written.repeated_messages = self.posted.len() as u64 - inserted;
         }
-        written.rows += self.messages.write(connection, schema).await?;
+        written.rows += self.messages.write(connection, schema, reports).await?;
         if !self.heads.is_empty() {
             written.rows += self.move_heads(connection, schema).await?;
         }

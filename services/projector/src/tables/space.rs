@@ -114,6 +114,11 @@ impl<'a> Spaces<'a> {
             | SpaceEvent::OverrideSet(_)
             | SpaceEvent::OverrideRemoved(_)
             | SpaceEvent::DirectOpened(_)
+            | SpaceEvent::FiltersSet(_)
+            | SpaceEvent::RaidBrakeSet(_)
+            | SpaceEvent::Arrived(_)
+            | SpaceEvent::RaidBegun(_)
+            | SpaceEvent::RaidEnded(_)
             | SpaceEvent::DirectAdded(_) => {}
             SpaceEvent::RoomArchived(event) => self.room(event.room.uuid(), seq).archived = true,
             SpaceEvent::InviteCreated(event) => {

@@ -47,7 +47,7 @@ impl Unread {
                 };
                 self.joined.insert(key, joined);
             }
-            Event::Account(_) | Event::Handle(_) | Event::Space(_) | Event::Room(_) => {}
+            Event::Account(_) | Event::Handle(_) | Event::Space(_) | Event::Room(_) | Event::Report(_) => {}
         }
     }
 

@@ -19,6 +19,7 @@ mod log;
 mod mentions;
 mod messages;
 mod moderation;
+mod peace;
 mod platform;
 mod previews;
 mod push;

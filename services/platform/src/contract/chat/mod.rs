@@ -3,6 +3,7 @@
 mod directs;
 mod members;
 mod messages;
+mod moderation;
 mod rooms;
 mod spaces;
 
@@ -15,6 +16,10 @@ pub use members::{
     RevokeInvite,
 };
 pub use messages::{ChangeMessage, MessageChange, Post, Posted, SeenMessage};
+pub use moderation::{
+    DeleteMessages, FiltersFound, GetFilters, GetRaid, RaidFound, ReleaseMember, ReportMessage, Reported,
+    ResolveReport, SetFilters, SetRaidBrake, SwitchRaid,
+};
 pub use rooms::{ChangeRoom, CreateRoom, OpenThread, PlaceRoom, RoomCreated};
 pub use spaces::{
     CategoryCreated, ChangeCategory, ChangeSpace, CreateCategory, CreateSpace, DefineRole, Preset,
@@ -61,6 +66,15 @@ commands! {
     "post": Post => Posted,
     "change_message": ChangeMessage => Posted,
     "open_thread": OpenThread => RoomCreated,
+    "delete_messages": DeleteMessages => Changed,
+    "report_message": ReportMessage => Reported,
+    "resolve_report": ResolveReport => Changed,
+    "set_filters": SetFilters => Changed,
+    "get_filters": GetFilters => FiltersFound,
+    "set_raid_brake": SetRaidBrake => Changed,
+    "switch_raid": SwitchRaid => Changed,
+    "release_member": ReleaseMember => Changed,
+    "get_raid": GetRaid => RaidFound,
     "get_access": GetAccess => Access,
 }
 
@@ -98,5 +112,14 @@ in_space!(
     Post,
     ChangeMessage,
     OpenThread,
+    DeleteMessages,
+    ReportMessage,
+    ResolveReport,
+    SetFilters,
+    GetFilters,
+    SetRaidBrake,
+    SwitchRaid,
+    ReleaseMember,
+    GetRaid,
     GetAccess,
 );

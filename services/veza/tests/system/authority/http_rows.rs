@@ -49,6 +49,11 @@ pub(crate) const ROWS: &[Row] = {
         with_query("?kind=account", row("PUT /v1/spaces/{space}/categories/{category}/overrides/{whom}", Holds("manage_roles"), r#"{"deny":["view"]}"#)),
         with_query("?kind=account", row("DELETE /v1/spaces/{space}/categories/{category}/overrides/{whom}", Holds("manage_roles"), "")),
         row("GET /v1/spaces/{space}/audit", Holds("view_audit"), ""),
+        row("PUT /v1/spaces/{space}/filters", Holds("manage_space"), r#"{"rules":[{"name":"{handle}","kind":"words","entries":["{handle}"]}]}"#),
+        row("GET /v1/spaces/{space}/reports", Holds("manage_messages"), ""),
+        row("PUT /v1/spaces/{space}/raid", Holds("mute"), r#"{"active":false}"#),
+        row("PUT /v1/spaces/{space}/raid/brake", Holds("manage_space"), r#"{"joins_per_minute":0,"hold_s":3600}"#),
+        row("POST /v1/spaces/{space}/members/{account}/release", Holds("mute"), ""),
         row("GET /v1/accounts/me/blocks", SignedIn, ""),
         row("PUT /v1/accounts/me/blocks/{account}", SignedIn, ""),
         row("DELETE /v1/accounts/me/blocks/{account}", SignedIn, ""),
@@ -79,6 +84,7 @@ pub(crate) const ROWS: &[Row] = {
         row("GET /v1/messages/{message}", Sees, ""),
         row("PATCH /v1/messages/{message}", Maker(Some("post")), r#"{"body":"hello again"}"#),
         row("DELETE /v1/messages/{message}", MakerOr("post", "manage_messages"), ""),
+        row("POST /v1/rooms/{room}/messages/delete", Holds("manage_messages"), r#"{"messages":["{message}"]}"#),
         row("GET /v1/messages/{message}/edits", Sees, ""),
         row("GET /v1/messages/{message}/previews", Sees, ""),
         row("PUT /v1/messages/{message}/reactions/{emoji}", Holds("react"), ""),
@@ -91,7 +97,8 @@ pub(crate) const ROWS: &[Row] = {
     ]
 };
 
-/// Operations that have a test of their own for who may: their object is a secret of the caller's.
+/// Operations that have a test of their own for who may: their object is a secret of the caller's, or more than one
+/// permission opens them (`peace.rs`).
 pub(crate) const ELSEWHERE: &[&str] = &[
     "PUT /v1/accounts/me/password",
     "POST /v1/sessions/link",
@@ -110,4 +117,8 @@ pub(crate) const ELSEWHERE: &[&str] = &[
     "GET /v1/rooms/{room}/draft",
     "DELETE /v1/messages/{message}/reactions/{emoji}",
     "GET /v1/messages/{message}/previews/{id}/picture",
+    "GET /v1/spaces/{space}/filters",
+    "GET /v1/spaces/{space}/raid",
+    "POST /v1/messages/{message}/reports",
+    "POST /v1/reports/{report}/resolution",
 ];
