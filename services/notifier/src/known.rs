@@ -122,10 +122,10 @@ impl Known {
         let mut state = self.write();
         let (old_rooms, old_spaces) = state.wants.remove(&account).unwrap_or_default();
         for room in old_rooms {
-            take_out(&mut state.rooms, room, account);
+            take_out(&mut state.rooms, &room, account);
         }
         for space in old_spaces {
-            take_out(&mut state.spaces, space, account);
+            take_out(&mut state.spaces, &space, account);
         }
         for room in &rooms {
             state.rooms.entry(*room).or_default().insert(account);
@@ -147,11 +147,11 @@ impl Known {
     }
 }
 
-fn take_out<K: std::hash::Hash + Eq>(map: &mut HashMap<K, HashSet<AccountId>>, key: K, account: AccountId) {
-    if let Some(accounts) = map.get_mut(&key) {
+fn take_out<K: std::hash::Hash + Eq>(map: &mut HashMap<K, HashSet<AccountId>>, key: &K, account: AccountId) {
+    if let Some(accounts) = map.get_mut(key) {
         accounts.remove(&account);
         if accounts.is_empty() {
-            map.remove(&key);
+            map.remove(key);
         }
     }
 }

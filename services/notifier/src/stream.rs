@@ -45,7 +45,7 @@ pub(crate) struct Parts {
 /// Reads one stream.
 pub(crate) struct Stream {
     parts: Arc<Parts>,
-    stream: StreamName,
+    of: StreamName,
     kept: Kv<u64>,
 }
 
@@ -61,7 +61,11 @@ struct Place {
 impl Stream {
     pub(crate) fn new(parts: Arc<Parts>, stream: StreamName) -> Self {
         let kept = Kv::open(&parts.log, BUCKET);
-        Self { parts, stream, kept }
+        Self {
+            parts,
+            of: stream,
+            kept,
+        }
     }
 
     /// Tells of what comes, until the role ends.
@@ -73,8 +77,8 @@ impl Stream {
                 () = soft.cancelled() => return,
             };
             match ended {
-                Ok(()) => tracing::debug!(log.stream = %self.stream, "another notifier is ahead"),
-                Err(error) => tracing::debug!(%error, log.stream = %self.stream, "the notifier has to wait"),
+                Ok(()) => tracing::debug!(log.stream = %self.of, "another notifier is ahead"),
+                Err(error) => tracing::debug!(%error, log.stream = %self.of, "the notifier has to wait"),
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -83,7 +87,7 @@ impl Stream {
     /// Goes on from the kept position. Ends when another instance has kept a newer one.
     async fn follow(&self) -> anyhow::Result<()> {
         let mut place = self.place().await?;
-        let mut records = self.parts.log.follow(&self.stream, place.seq);
+        let mut records = self.parts.log.follow(&self.of, place.seq);
         loop {
             let next = tokio::time::timeout(KEEP_EVERY, records.next()).await;
             if let Ok(None) = next {
@@ -116,12 +120,12 @@ impl Stream {
 
     /// Where this stream goes on; at its present end in an installation where nobody was ever told of anything.
     async fn place(&self) -> anyhow::Result<Place> {
-        let (seq, revision) = match self.kept.get_consistent(self.stream.as_str()).await? {
-            Some(entry) => (entry.value, entry.revision),
-            None => {
-                let head = self.parts.log.head(&self.stream).await?;
-                (head, self.kept.create(self.stream.as_str(), &head).await?)
-            }
+        let kept = self.kept.get_consistent(self.of.as_str()).await?;
+        let (seq, revision) = if let Some(entry) = kept {
+            (entry.value, entry.revision)
+        } else {
+            let head = self.parts.log.head(&self.of).await?;
+            (head, self.kept.create(self.of.as_str(), &head).await?)
         };
         Ok(Place {
             seq,
@@ -135,7 +139,7 @@ impl Stream {
     async fn keep(&self, place: &mut Place) -> anyhow::Result<bool> {
         match self
             .kept
-            .update(self.stream.as_str(), &place.seq, place.revision)
+            .update(self.of.as_str(), &place.seq, place.revision)
             .await
         {
             Ok(revision) => {
@@ -164,7 +168,7 @@ impl Stream {
             match decided {
                 Ok(pushes) => {
                     let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
-                    self.parts.metrics.behind(self.stream.as_str(), seconds);
+                    self.parts.metrics.behind(self.of.as_str(), seconds);
                     return pushes;
                 }
                 Err(problem) => {

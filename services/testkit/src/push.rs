@@ -17,6 +17,10 @@ pub struct PushDevice {
     auth: [u8; 16],
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the randomness of somebody else's device"
+)]
 impl Default for PushDevice {
     fn default() -> Self {
         let private = PrivateKey::generate(&ECDH_P256).expect("there is randomness");
