@@ -7,7 +7,7 @@ use veza_events::{
     AccountId, MessageId, Permission, Permissions, RoomId, SpaceId, Timestamp,
     attachment::Attachment,
     member::{Membership, Standing},
-    room::{Mentions, MessagePosted, Opened, RoomEvent},
+    room::{Imported, Mentions, MessagePosted, Opened, RoomEvent},
 };
 
 use crate::{Decider, names, space::SpaceState};
@@ -94,6 +94,19 @@ pub enum RoomCommand {
         mentions: Mentions,
         /// Files that the author names.
         attachments: Vec<Offer>,
+    },
+    /// Bring what somebody else said, elsewhere and before. Nobody is mentioned by it, and nobody waits for it.
+    Import {
+        /// The new message.
+        message: MessageId,
+        /// What.
+        body: String,
+        /// Which message it answers.
+        reply_to: Option<MessageId>,
+        /// Files that who brings it names.
+        attachments: Vec<Offer>,
+        /// Who said it, where, and when.
+        imported: Imported,
     },
     /// Begin the thread about a message of the room.
     OpenThread {
@@ -190,10 +203,21 @@ impl Decider for Room {
                         reply_to,
                         attachments,
                         mentions,
+                        imported: None,
                         parent: context.parent,
                     }
                     .into(),
                 ])
+            }
+            RoomCommand::Import {
+                message,
+                body,
+                reply_to,
+                attachments,
+                imported,
+            } => {
+                let posted = imported_as(context, message, body, reply_to, attachments, imported)?;
+                Ok(vec![posted.into()])
             }
             RoomCommand::OpenThread { .. } if context.parent.is_some() => Err(RoomRejection::ThreadInThread),
             RoomCommand::OpenThread { posted, .. } if posted <= context.hidden_up_to() => {
@@ -290,6 +314,54 @@ fn timed_out(context: &RoomContext<'_>) -> Option<Timestamp> {
 
 fn may_post(context: &RoomContext<'_>) -> Result<SpaceId, RoomRejection> {
     may_express(context, Permission::Post)
+}
+
+/// The space, for those who may put words of others into the room: as many as may change the space itself.
+fn may_import(context: &RoomContext<'_>) -> Result<SpaceId, RoomRejection> {
+    let id = may_see(context)?;
+    let mine = context.space.permissions(context.membership, context.actor);
+    match id {
+        _ if context.is_archived() => Err(RoomRejection::Archived),
+        id if mine.has(Permission::ManageSpace) => Ok(id),
+        _ => Err(RoomRejection::NotAllowed(Permission::ManageSpace)),
+    }
+}
+
+fn imported_as(
+    context: &RoomContext<'_>,
+    message: MessageId,
+    body: String,
+    reply_to: Option<MessageId>,
+    attachments: Vec<Offer>,
+    imported: Imported,
+) -> Result<MessagePosted, RoomRejection> {
+    let space = may_import(context)?;
+    let imported = first_said(context, imported)?;
+    let attachments = attached(context, message, attachments)?;
+    if attachments.is_empty() || !body.is_empty() {
+        may_be_said(&body, context.limits.body)?;
+    }
+    Ok(MessagePosted {
+        space,
+        room: context.room,
+        message,
+        author: context.actor,
+        body: body.into(),
+        reply_to,
+        attachments,
+        mentions: None,
+        imported: Some(imported.into()),
+        parent: context.parent,
+    })
+}
+
+fn first_said(context: &RoomContext<'_>, mut imported: Imported) -> Result<Imported, RoomRejection> {
+    if imported.at > context.now {
+        return Err(RoomRejection::ImportTime);
+    }
+    imported.author = names::shown(&imported.author).map_err(RoomRejection::ImportAuthor)?;
+    imported.reactions.truncate(context.limits.reactions);
+    Ok(imported)
 }
 
 /// The mentions that count: who may not speak to all of a role or room has just written its name.

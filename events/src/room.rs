@@ -6,14 +6,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountId, MessageId, RoleId, RoomId, Sealed, SpaceId, attachment::Attachment, catalogue::events,
+    AccountId, MessageId, RoleId, RoomId, Sealed, SpaceId, Timestamp, attachment::Attachment,
+    catalogue::events,
 };
 
 events! {
     /// What can happen in a timeline.
     pub enum RoomEvent {
         "room.opened.v1" => Opened,
-        "room.message_posted.v1" => MessagePosted seals [body, attachments, mentions],
+        "room.message_posted.v1" => MessagePosted seals [body, attachments, mentions, imported],
         "room.message_edited.v1" => MessageEdited seals [body, mentions],
         "room.message_deleted.v1" => MessageDeleted,
         "room.reaction_added.v1" => ReactionAdded,
@@ -98,6 +99,39 @@ impl Mentions {
     }
 }
 
+/// What messages come from that were first said elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ImportSource {
+    /// A bulk export of Mattermost.
+    Mattermost,
+    /// An export of Slack.
+    Slack,
+}
+
+/// How a message was first said, elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Imported {
+    /// Where.
+    pub source: ImportSource,
+    /// What its author was called there.
+    pub author: String,
+    /// When.
+    pub at: Timestamp,
+    /// How it was reacted to there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reactions: Vec<ImportedReaction>,
+}
+
+/// How often a message was reacted to by one emoji.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ImportedReaction {
+    /// What the emoji was called there.
+    pub emoji: String,
+    /// How often.
+    pub count: u64,
+}
+
 /// Declares one fact of a timeline: where, what, and the room that a thread hangs on.
 macro_rules! facts {
     ($($(#[$doc:meta])+ $name:ident { $($(#[$field_doc:meta])+ $field:ident: $type:ty,)+ })+) => {$(
@@ -133,6 +167,9 @@ facts! {
         /// Of whom and what it speaks.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mentions: Option<Sealed<Mentions>>,
+        /// Where it was first said, if that was not here; its author then is who brought it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        imported: Option<Sealed<Imported>>,
     }
     /// Its author gave a message another text. What was said before stays in the log.
     MessageEdited {

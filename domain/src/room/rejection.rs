@@ -3,7 +3,7 @@
 use veza_events::{Permission, Timestamp};
 
 use super::{BodyLimit, MAX_DELETED_AT_ONCE};
-use crate::{Reject, RejectionKind};
+use crate::{Reject, RejectionKind, names::NameFault};
 
 /// Why not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +72,12 @@ pub enum RoomRejection {
     /// As many pins as fit.
     #[error("the room has {0} pinned messages already; unpin one first")]
     TooManyPins(usize),
+    /// It was not said yet.
+    #[error("what is imported was said in the past")]
+    ImportTime,
+    /// The name of who said it cannot be one.
+    #[error("the author's name {0}")]
+    ImportAuthor(NameFault),
     /// Nothing that can be seen.
     #[error("the message is empty")]
     Empty,
@@ -123,6 +129,8 @@ impl Reject for RoomRejection {
             Self::ThreadInThread => "message.thread_in_thread",
             Self::TooManyReactions(_) => "message.too_many_reactions",
             Self::TooManyPins(_) => "room.too_many_pins",
+            Self::ImportTime => "message.import_time",
+            Self::ImportAuthor(_) => "message.import_author",
             Self::Empty => "room.message_empty",
             Self::TooLong(_) => "room.message_too_long",
             Self::Control => "room.message_unreadable",
@@ -154,7 +162,9 @@ impl Reject for RoomRejection {
             | Self::Control
             | Self::Emoji
             | Self::TooManyDeleted
-            | Self::TooManyAttachments(_) => RejectionKind::Invalid,
+            | Self::TooManyAttachments(_)
+            | Self::ImportTime
+            | Self::ImportAuthor(_) => RejectionKind::Invalid,
             Self::SlowMode { .. } | Self::TooManyReactions(_) | Self::TooManyPins(_) => RejectionKind::Limit,
         }
     }
@@ -164,6 +174,8 @@ impl Reject for RoomRejection {
             Self::Empty | Self::TooLong(_) | Self::Control | Self::Filtered { .. } => Some("body"),
             Self::Emoji => Some("emoji"),
             Self::TooManyDeleted => Some("messages"),
+            Self::ImportTime => Some("imported.at"),
+            Self::ImportAuthor(_) => Some("imported.author"),
             Self::TooManyAttachments(_) | Self::AttachmentNotFound | Self::AttachmentUsed => {
                 Some("attachments")
             }
@@ -204,6 +216,8 @@ impl Reject for RoomRejection {
             | Self::ThreadInThread
             | Self::TooManyReactions(_)
             | Self::TooManyPins(_)
+            | Self::ImportTime
+            | Self::ImportAuthor(_)
             | Self::Empty
             | Self::TooLong(_)
             | Self::TooManyAttachments(_)

@@ -64,6 +64,7 @@ fn posted(author: AccountId, body: &str) -> MessagePosted {
         reply_to: None,
         attachments: Vec::new(),
         mentions: None,
+        imported: None,
         parent: None,
     }
 }
@@ -345,4 +346,81 @@ fn files_are_ones_own_for_this_room_and_in_one_message_alone() {
 fn files_need_a_permission_of_their_own() {
     let announcement = space(Preset::Announcement, []);
     send(&announcement, &joined(&[]), "hi", vec![offer(1)]).then_rejected("room.not_allowed");
+}
+
+mod importing {
+    use veza_events::room::{ImportSource, Imported};
+
+    use super::*;
+
+    fn said(author: &str, when: Timestamp) -> Imported {
+        Imported {
+            source: ImportSource::Slack,
+            author: author.into(),
+            at: when,
+            reactions: Vec::new(),
+        }
+    }
+
+    fn import(
+        space: &SpaceState,
+        actor: AccountId,
+        membership: &Membership,
+        body: &str,
+        imported: Imported,
+    ) -> crate::scenario::Outcome<Room> {
+        let context = RoomContext {
+            room: ROOM,
+            parent: None,
+            space,
+            actor,
+            membership,
+            limits: LIMITS,
+            now: at(100),
+            blocked: false,
+        };
+        let command = RoomCommand::Import {
+            message: Uuid::from_u128(50).into(),
+            body: body.into(),
+            reply_to: None,
+            attachments: Vec::new(),
+            imported,
+        };
+        given::<Room>([]).when(&context, command)
+    }
+
+    #[test]
+    fn an_owner_brings_what_others_said_elsewhere() {
+        let before = said("Ada L.", at(1));
+        let expected = MessagePosted {
+            imported: Some(before.clone().into()),
+            ..posted(OWNER, "hi")
+        };
+        let space = space(Preset::Announcement, []);
+        import(&space, OWNER, &joined(&[]), "hi", before).then([expected]);
+    }
+
+    #[test]
+    fn nobody_else_puts_words_into_mouths() {
+        let space = space(Preset::Open, []);
+        import(&space, MEMBER, &joined(&[]), "hi", said("Ada", at(1))).then_rejected("room.not_allowed");
+        import(&space, MEMBER, &Membership::default(), "hi", said("Ada", at(1)))
+            .then_rejected("space.not_found");
+        let space = super::space(Preset::Team, [RoomArchived { room: ROOM }.into()]);
+        import(&space, OWNER, &joined(&[]), "hi", said("Ada", at(1))).then_rejected("room.archived");
+    }
+
+    #[test]
+    fn what_was_said_was_said_by_somebody_in_the_past_and_says_something() {
+        let space = space(Preset::Team, []);
+        for (imported, body, code) in [
+            (said("Ada", at(101)), "hi", "message.import_time"),
+            (said(" ", at(1)), "hi", "message.import_author"),
+            (said("a\nb", at(1)), "hi", "message.import_author"),
+            (said("Ada", at(1)), "", "room.message_empty"),
+            (said("Ada", at(1)), "12345678901", "room.message_too_long"),
+        ] {
+            import(&space, OWNER, &joined(&[]), body, imported).then_rejected(code);
+        }
+    }
 }

@@ -45,6 +45,7 @@ pub(crate) fn router(worker: Arc<Worker>) -> Router<Worker> {
         .on(member::change)
         .on(member::remove)
         .on(post::post)
+        .on(post::import)
         .on(message::change)
         .on(thread::open)
         .on(message::delete_all)

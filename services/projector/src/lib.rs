@@ -7,6 +7,7 @@ mod after;
 mod audience;
 mod batch;
 pub mod exports;
+pub mod imports;
 mod janitor;
 mod language;
 mod metrics;

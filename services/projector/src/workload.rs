@@ -336,6 +336,7 @@ impl Community {
             reply_to: None,
             attachments: Vec::new(),
             mentions: None,
+            imported: None,
             parent: None,
         };
         let event = RoomEvent::from(posted);

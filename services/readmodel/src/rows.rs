@@ -8,7 +8,7 @@ use veza_events::{
     SpaceId, Timestamp,
     account::InstallationRole,
     member::Standing,
-    room::Mentions,
+    room::{Imported, Mentions},
     space::{DirectKind, History, RoomHistory, RoomKind, Whom},
 };
 
@@ -337,6 +337,8 @@ pub struct Message {
     pub attachments: Vec<Attachment>,
     /// Of whom and what it speaks.
     pub mentions: Mentions,
+    /// How it was first said, if that was elsewhere.
+    pub imported: Option<Imported>,
     /// When it got its present text; absent while that is the first one.
     pub edited_at: Option<Timestamp>,
     /// When it was taken back: then nothing else of it is left.

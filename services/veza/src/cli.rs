@@ -54,6 +54,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: ExportWhat,
     },
+    /// Bring what was said in Mattermost or Slack into a space.
+    Import(ImportArgs),
     /// Measure this machine against references in the same run.
     Bench(crate::bench::BenchArgs),
     /// Run the public door: HTTP and WebSocket.
@@ -121,6 +123,37 @@ pub(crate) struct ExportTo {
     /// Largest archive, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 1_099_511_627_776)]
     pub(crate) max_bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ImportFormat {
+    /// A bulk export of Mattermost: the `.jsonl` file, or the ZIP with it and `data/`.
+    Mattermost,
+    /// An export of Slack: the ZIP.
+    Slack,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// Who made the export.
+    pub(crate) format: ImportFormat,
+    /// The export.
+    pub(crate) file: PathBuf,
+    /// Id of the space that it goes into; its channels become rooms of the same names.
+    #[arg(long)]
+    pub(crate) space: uuid::Uuid,
+    /// Handle or id of who brings it: somebody who may manage the space.
+    #[arg(long = "as", value_name = "ACCOUNT")]
+    pub(crate) author: String,
+    /// Read all of it and say what would be done.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Write there what was not taken, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// Most bytes that the export may unpack to.
+    #[arg(long, value_name = "BYTES", default_value_t = 1_099_511_627_776)]
+    pub(crate) max_unpacked_bytes: u64,
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,6 +6,7 @@ mod bench;
 mod cli;
 mod commands;
 mod console;
+mod import;
 mod roles;
 mod seed;
 mod up;
@@ -50,6 +51,7 @@ async fn run(cli: Cli, console: &Console) -> anyhow::Result<ExitCode> {
         Command::Doctor => return Ok(commands::doctor::run(&cli, console)),
         Command::Setup => Box::pin(commands::setup::run(&cli, console)).await?,
         Command::Config { action } => return commands::config::run(&cli, action, console),
+        Command::Import(args) => import::run(&cli, args, console).await?,
         Command::Export { what } => commands::export::run(&cli, what, console).await?,
         Command::Projection { action } => commands::projection::run(&cli, action, console).await?,
         Command::Bench(args) => bench::run(&cli, args, console).await?,

@@ -49,6 +49,26 @@ pub(super) struct Timeline<'a> {
     actor: AccountId,
 }
 
+/// Whether something is said, and with which files.
+#[derive(Clone, Copy, Debug)]
+enum Said<'a> {
+    /// By who asks, just now.
+    Now(&'a [AttachmentId]),
+    /// By somebody else, elsewhere and before.
+    Before(&'a [AttachmentId]),
+    /// Something is done about what was said.
+    Nothing,
+}
+
+impl<'a> Said<'a> {
+    fn files(self) -> &'a [AttachmentId] {
+        match self {
+            Self::Now(files) | Self::Before(files) => files,
+            Self::Nothing => &[],
+        }
+    }
+}
+
 pub(super) async fn change(
     worker: Arc<Worker>,
     caller: Caller,
@@ -151,7 +171,20 @@ impl<'a> Timeline<'a> {
         files: &[AttachmentId],
         ask: impl Fn(Vec<Offer>) -> RoomCommand,
     ) -> Result<Posted, Problem> {
-        self.append(caller, essence, message, Some(files), ask).await
+        self.append(caller, essence, message, Said::Now(files), ask).await
+    }
+
+    /// Brings what was said elsewhere: nobody waits for it.
+    pub(super) async fn bring<C: Command>(
+        &self,
+        caller: &Caller,
+        essence: &C,
+        message: MessageId,
+        files: &[AttachmentId],
+        ask: impl Fn(Vec<Offer>) -> RoomCommand,
+    ) -> Result<Posted, Problem> {
+        self.append(caller, essence, message, Said::Before(files), ask)
+            .await
     }
 
     /// Decides and appends, fenced by the membership of who asks.
@@ -162,7 +195,8 @@ impl<'a> Timeline<'a> {
         message: MessageId,
         ask: RoomCommand,
     ) -> Result<Posted, Problem> {
-        self.append(caller, essence, message, None, |_| ask.clone()).await
+        self.append(caller, essence, message, Said::Nothing, |_| ask.clone())
+            .await
     }
 
     async fn append<C: Command>(
@@ -170,7 +204,7 @@ impl<'a> Timeline<'a> {
         caller: &Caller,
         essence: &C,
         message: MessageId,
-        said_with: Option<&[AttachmentId]>,
+        said: Said<'_>,
         ask: impl Fn(Vec<Offer>) -> RoomCommand,
     ) -> Result<Posted, Problem> {
         let Self {
@@ -207,9 +241,9 @@ impl<'a> Timeline<'a> {
                 Err(_) | Ok(_) => None,
             };
             let facts = decided?;
-            let mut all = match said_with {
-                Some(_) => self.spoke(view)?,
-                None => Vec::new(),
+            let mut all = match said {
+                Said::Now(_) => self.spoke(view)?,
+                Said::Before(_) | Said::Nothing => Vec::new(),
             };
             let expect = if all.is_empty() {
                 let (subject, seq) = (fence.clone(), view.actor.seq);
@@ -223,7 +257,7 @@ impl<'a> Timeline<'a> {
         let done = worker
             .ledger
             .execute(caller, essence, &timeline, |race| {
-                let (files, decide) = (said_with.unwrap_or_default(), &decide);
+                let (files, decide) = (said.files(), &decide);
                 files::taking(worker, files, message, move |offers| async move {
                     worker
                         .decide(race, parties, |view| decide(view, offers.clone()))

@@ -6,7 +6,7 @@ use veza_domain::room::RoomCommand;
 use veza_events::{MessageId, room::Mentions};
 use veza_platform::contract::{
     Caller, Problem,
-    chat::{Post, Posted},
+    chat::{ImportMessage, Post, Posted},
 };
 
 use super::message::{Place, Timeline};
@@ -38,5 +38,30 @@ pub(super) async fn post(worker: Arc<Worker>, caller: Caller, command: Post) -> 
     let timeline = Timeline::of(&worker, place, author).await?;
     timeline
         .say(&caller, &essence, message, &essence.attachments, say)
+        .await
+}
+
+/// As a message is posted, but under the id that follows from where it comes from.
+pub(super) async fn import(
+    worker: Arc<Worker>,
+    caller: Caller,
+    command: ImportMessage,
+) -> Result<Posted, Problem> {
+    let actor = caller.account()?;
+    let message = ImportMessage::id_of(command.space, command.imported.source, &command.key);
+    let bring = |attachments| RoomCommand::Import {
+        message,
+        body: command.body.clone(),
+        reply_to: command.reply_to,
+        attachments,
+        imported: command.imported.clone(),
+    };
+    let place = Place {
+        space: command.space,
+        room: command.room,
+    };
+    let timeline = Timeline::of(&worker, place, actor).await?;
+    timeline
+        .bring(&caller, &command, message, &command.attachments, bring)
         .await
 }

@@ -50,6 +50,55 @@ pub(super) struct Message {
     thread: Option<Thread>,
     /// Files that came with it.
     attachments: Option<Vec<File>>,
+    /// How it was first said, if that was elsewhere; `author` then is who brought it.
+    imported: Option<Imported>,
+}
+
+/// Where messages were first said.
+#[derive(Enum)]
+#[oai(rename_all = "snake_case", remote = "room::ImportSource")]
+enum ImportSource {
+    /// Mattermost.
+    Mattermost,
+    /// Slack.
+    Slack,
+}
+
+/// How a message was first said, elsewhere.
+#[derive(Object)]
+struct Imported {
+    /// Where.
+    source: ImportSource,
+    /// What its author was called there.
+    author: String,
+    /// When.
+    at: OffsetDateTime,
+    /// How it was reacted to there.
+    reactions: Vec<ImportedReaction>,
+}
+
+/// How often a message was reacted to by one emoji.
+#[derive(Object)]
+struct ImportedReaction {
+    /// What the emoji was called there.
+    emoji: String,
+    /// How often.
+    count: u64,
+}
+
+impl From<room::Imported> for Imported {
+    fn from(imported: room::Imported) -> Self {
+        let reaction = |reaction: room::ImportedReaction| ImportedReaction {
+            emoji: reaction.emoji,
+            count: reaction.count,
+        };
+        Self {
+            source: imported.source.into(),
+            author: imported.author,
+            at: imported.at.time(),
+            reactions: imported.reactions.into_iter().map(reaction).collect(),
+        }
+    }
 }
 
 /// Of whom and what a message speaks.
@@ -170,6 +219,7 @@ impl Message {
                 .map(Mentions::from),
             reactions: row.reactions.into_iter().map(reaction).collect(),
             thread: row.thread.map(Thread::from),
+            imported: row.imported.map(Imported::from),
             attachments: files::some(row.attachments.into_iter().map(File::from).collect()),
         }
     }

@@ -127,6 +127,7 @@ impl World {
             reply_to: None,
             attachments: Vec::new(),
             mentions: None,
+            imported: None,
             parent: None,
         };
         let seq = self

@@ -9,6 +9,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 use veza_events::attachment::{AboutAttachment, AttachmentKind};
+use veza_events::room::Imported;
 
 /// Declares a part of a file: absent fields are `None` or empty, unknown ones an error.
 macro_rules! parts {
@@ -147,6 +148,9 @@ parts! {
         reactions: Vec<ReactionOf>,
         /// Files with it.
         attachments: Vec<File>,
+        /// How it was first said, if that was elsewhere.
+        #[serde(default)]
+        imported: Option<Imported>,
     }
     /// A text that a message had.
     Edit {

@@ -90,7 +90,7 @@ pub(super) fn messages(which: Which) -> String {
         "SELECT COALESCE(t.room, m.room), json_strip_nulls(json_build_object('message', m.message, 'seq', m.seq,
             'space', m.space, 'room', COALESCE(t.room, m.room), 'thread_of', t.message, 'author', m.author,
             'author_handle', a.handle, 'body', m.body, 'reply_to', m.reply_to, 'posted_at', m.posted_at,
-            'edited_at', m.edited_at, 'deleted_at', m.deleted_at, 'pinned', m.pinned IS NOT NULL,
+            'edited_at', m.edited_at, 'deleted_at', m.deleted_at, 'pinned', m.pinned IS NOT NULL, 'imported', m.imported,
             'edits', COALESCE((SELECT json_agg(json_build_object('body', e.body, 'written_at', e.written_at)
                 ORDER BY e.seq) FROM read.message_edit e WHERE e.message = m.message), '[]'),
             'reactions', {reactions},

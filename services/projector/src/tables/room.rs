@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use sea_orm::sqlx::{PgConnection, Row};
 use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
-use veza_events::room::{Mentions, MessagePosted, Opened, RoomEvent};
+use veza_events::room::{Imported, Mentions, MessagePosted, Opened, RoomEvent};
 use veza_events::{MessageId, RoomId};
 use veza_readmodel::cache::{CachedMessage, Fate, RoomChange};
 use veza_readmodel::messages::{self, COLUMNS, joins};
@@ -110,6 +110,7 @@ impl<'a> Rooms<'a> {
                     reply_to: event.reply_to.map(MessageId::uuid),
                     posted_at: moment.at,
                     files: u16::try_from(event.attachments.len()).unwrap_or(u16::MAX),
+                    imported: event.imported.as_ref().and_then(|sealed| sealed.clear()).cloned(),
                     fate: Fate {
                         mentions: mentions_of(event).cloned().unwrap_or_default(),
                         ..Fate::default()
@@ -159,7 +160,11 @@ impl<'a> Rooms<'a> {
             Vec::with_capacity(count),
             Vec::with_capacity(count),
         );
-        let (mut languages, mut files) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let (mut languages, mut files, mut imported) = (
+            Vec::with_capacity(count),
+            Vec::with_capacity(count),
+            Vec::with_capacity(count),
+        );
         for (moment, event) in &self.posted {
             ids.push(event.message.uuid());
             rooms.push(event.room.uuid());
@@ -173,15 +178,22 @@ impl<'a> Rooms<'a> {
             seqs.push(moment.seq);
             files.push(i32::try_from(event.attachments.len()).unwrap_or(i32::MAX));
             mentions.push(mentions_json(mentions_of(event)));
+            imported.push(
+                event
+                    .imported
+                    .as_ref()
+                    .and_then(|sealed| sealed.clear())
+                    .map(json_text),
+            );
         }
         let insert =
             "INSERT INTO {s}.message (message, room, space, author, body, reply_to, posted_at, seq, mentions,
-                language, attachments)
+                language, attachments, imported)
             SELECT u.message, u.room, u.space, u.author, u.body, u.reply_to, u.at, u.seq, u.mentions::jsonb,
-                u.language::regconfig, u.files
+                u.language::regconfig, u.files, u.imported::jsonb
             FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::uuid[],
-                $7::timestamptz[], $8::int8[], $9::text[], $10::text[], $11::int4[])
-                AS u (message, room, space, author, body, reply_to, at, seq, mentions, language, files)
+                $7::timestamptz[], $8::int8[], $9::text[], $10::text[], $11::int4[], $12::text[])
+                AS u (message, room, space, author, body, reply_to, at, seq, mentions, language, files, imported)
             ON CONFLICT (message) DO NOTHING";
         let in_threads = self.posted.iter().any(|(_, event)| event.parent.is_some());
         let sql = if in_threads {
@@ -210,7 +222,8 @@ impl<'a> Rooms<'a> {
             .bind(seqs)
             .bind(mentions)
             .bind(languages)
-            .bind(files);
+            .bind(files)
+            .bind(imported);
         if in_threads {
             let row = query.fetch_one(connection).await?;
             return Ok(row.try_get::<i64, _>(0)?.cast_unsigned());
@@ -263,4 +276,10 @@ impl<'a> Rooms<'a> {
 
 fn mentions_of(event: &MessagePosted) -> Option<&Mentions> {
     event.mentions.as_ref().and_then(|mentions| mentions.clear())
+}
+
+/// As it lies in a column of JSON, which takes no NUL.
+fn json_text(imported: &Imported) -> String {
+    let json = serde_json::to_string(imported).expect("sealed values are plain data");
+    json.replace("\\u0000", "")
 }

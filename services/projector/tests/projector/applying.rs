@@ -352,6 +352,7 @@ async fn a_message_that_is_in_the_log_twice_is_shown_once() {
         reply_to: None,
         attachments: Vec::new(),
         mentions: None,
+        imported: None,
         parent: None,
     });
     let fact = Fact {

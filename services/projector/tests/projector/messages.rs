@@ -83,6 +83,7 @@ impl<'a> Tale<'a> {
             reply_to: None,
             attachments: Vec::new(),
             mentions: self.mentions(),
+            imported: None,
             parent: self.parent(room),
         };
         self.messages.push((message, author, room));

@@ -30,7 +30,10 @@ pub use writer::{CacheChanges, CacheError, CacheWriter, RoomChange};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
-use veza_events::{AccountId, MessageId, Timestamp, room::Mentions};
+use veza_events::{
+    AccountId, MessageId, Timestamp,
+    room::{Imported, Mentions},
+};
 
 use crate::rows::{Message, Reaction, ThreadSummary};
 
@@ -58,6 +61,9 @@ pub struct CachedMessage {
     /// How many files came with it.
     #[serde(rename = "f", default, skip_serializing_if = "is_zero")]
     pub files: u16,
+    /// How it was first said, if that was elsewhere.
+    #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
     /// What became of it; most messages stay as they are.
     #[serde(flatten, default)]
     pub fate: Fate,
@@ -106,6 +112,7 @@ impl From<CachedMessage> for Message {
             files: cached.files,
             attachments: Vec::new(),
             mentions: cached.fate.mentions,
+            imported: cached.imported,
             edited_at: cached.fate.edited_at,
             deleted_at: cached.fate.deleted_at,
             pinned: cached.fate.pinned,
@@ -125,6 +132,7 @@ impl From<&Message> for CachedMessage {
             reply_to: message.reply_to.map(MessageId::uuid),
             posted_at: message.posted_at.time(),
             files: message.files,
+            imported: message.imported.clone(),
             fate: Fate {
                 mentions: message.mentions.clone(),
                 edited_at: message.edited_at,

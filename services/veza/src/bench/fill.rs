@@ -108,6 +108,7 @@ async fn message(
         reply_to: None,
         attachments: Vec::new(),
         mentions: None,
+        imported: None,
         parent: None,
     };
     let write = Write {

@@ -15,6 +15,7 @@ mod failures;
 mod files;
 mod grpc;
 mod history;
+mod import;
 mod log;
 mod mentions;
 mod messages;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use veza_events::{
     AccountId, AttachmentId, CommandId, MessageId, RoomId, Sealed, Timestamp,
     attachment::{AboutAttachment, AttachmentKind},
-    room::{Mentions, RoomEvent},
+    room::{Imported, Mentions, RoomEvent},
 };
 use veza_readmodel::rows::Message;
 
@@ -47,6 +47,8 @@ enum EventData<'a> {
         reply_to: Option<MessageId>,
         #[serde(skip_serializing_if = "Option::is_none")]
         mentions: Option<&'a Mentions>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        imported: Option<&'a Imported>,
         #[serde(skip_serializing_if = "Vec::is_empty")]
         attachments: Vec<FileData<'a>>,
     },
@@ -97,6 +99,7 @@ impl<'a> EventData<'a> {
                 body: event.body.clear().map(String::as_str),
                 reply_to: event.reply_to,
                 mentions: event.mentions.as_ref().and_then(Sealed::clear),
+                imported: event.imported.as_ref().and_then(Sealed::clear),
                 attachments: event
                     .attachments
                     .iter()
@@ -177,6 +180,7 @@ pub(crate) fn message_json(room: RoomId, message: &Message) -> Vec<u8> {
             body: message.body.as_deref(),
             reply_to: message.reply_to,
             mentions: Some(&message.mentions).filter(|mentions| !mentions.is_empty()),
+            imported: message.imported.as_ref(),
             attachments: message
                 .attachments
                 .iter()
@@ -281,6 +285,7 @@ mod tests {
             reply_to: None,
             attachments: Vec::new(),
             mentions: None,
+            imported: None,
             parent: None,
         })
     }

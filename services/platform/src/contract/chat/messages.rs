@@ -1,7 +1,9 @@
 //! Messages and what becomes of them.
 
 use serde::{Deserialize, Serialize};
-use veza_events::{AttachmentId, MessageId, RoomId, SpaceId, room::Mentions};
+use uuid::Uuid;
+use veza_events::room::{ImportSource, Imported, Mentions};
+use veza_events::{AttachmentId, MessageId, RoomId, SpaceId};
 
 use crate::event_log::Position;
 
@@ -22,6 +24,38 @@ pub struct Post {
     /// Of whom and what it speaks, as the door found it in the body.
     #[serde(default, skip_serializing_if = "Mentions::is_empty")]
     pub mentions: Mentions,
+}
+
+/// Bring what somebody else said, elsewhere and before.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ImportMessage {
+    /// Where the room is.
+    pub space: SpaceId,
+    /// In which room.
+    pub room: RoomId,
+    /// What it was known by there; the message's id follows from it.
+    pub key: String,
+    /// What was said.
+    pub body: String,
+    /// Which message it answers.
+    pub reply_to: Option<MessageId>,
+    /// Uploaded files that go with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<AttachmentId>,
+    /// Who said it, where, and when.
+    pub imported: Imported,
+}
+
+impl ImportMessage {
+    /// The id that a message gets: the same whenever and by whomever it is brought.
+    pub fn id_of(space: SpaceId, source: ImportSource, key: &str) -> MessageId {
+        let source = match source {
+            ImportSource::Mattermost => "mattermost",
+            ImportSource::Slack => "slack",
+        };
+        let name = format!("import {source} {key}");
+        MessageId::new(Uuid::new_v5(&space.uuid(), name.as_bytes()))
+    }
 }
 
 /// What to do about a message.

@@ -15,7 +15,7 @@ pub use members::{
     AcceptInvite, Access, BringBot, ChangeMember, CreateInvite, GetAccess, InviteCreated, RemoveMember,
     RevokeInvite,
 };
-pub use messages::{ChangeMessage, MessageChange, Post, Posted, SeenMessage};
+pub use messages::{ChangeMessage, ImportMessage, MessageChange, Post, Posted, SeenMessage};
 pub use moderation::{
     DeleteMessages, FiltersFound, GetFilters, GetRaid, RaidFound, ReleaseMember, ReportMessage, Reported,
     ResolveReport, SetFilters, SetRaidBrake, SwitchRaid,
@@ -64,6 +64,7 @@ commands! {
     "change_member": ChangeMember => Changed,
     "remove_member": RemoveMember => Changed,
     "post": Post => Posted,
+    "import_message": ImportMessage => Posted,
     "change_message": ChangeMessage => Posted,
     "open_thread": OpenThread => RoomCreated,
     "delete_messages": DeleteMessages => Changed,
@@ -110,6 +111,7 @@ in_space!(
     ChangeMember,
     RemoveMember,
     Post,
+    ImportMessage,
     ChangeMessage,
     OpenThread,
     DeleteMessages,
