@@ -376,7 +376,7 @@ mod importing {
             actor,
             membership,
             limits: LIMITS,
-            now: at(100),
+            now: at(50),
             blocked: false,
         };
         let command = RoomCommand::Import {
@@ -414,7 +414,7 @@ mod importing {
     fn what_was_said_was_said_by_somebody_in_the_past_and_says_something() {
         let space = space(Preset::Team, []);
         for (imported, body, code) in [
-            (said("Ada", at(101)), "hi", "message.import_time"),
+            (said("Ada", at(51)), "hi", "message.import_time"),
             (said(" ", at(1)), "hi", "message.import_author"),
             (said("a\nb", at(1)), "hi", "message.import_author"),
             (said("Ada", at(1)), "", "room.message_empty"),

@@ -76,7 +76,7 @@ async fn mattermost_and_slack_come_in_once_and_whole() {
 
     let refused = import(&platform, "mattermost", &export, space, &["--as", "grace"]).await;
     assert!(
-        refused.unwrap_err().contains("ManageRooms"),
+        refused.unwrap_err().contains("permission"),
         "who may not manage the space brings nothing"
     );
     let dry = import(
