@@ -1,5 +1,8 @@
 //! The WebSocket.
 
+use std::io::Read as _;
+
+use flate2::read::DeflateDecoder;
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -13,6 +16,9 @@ use crate::{ClientError, Person};
 
 /// The subprotocol.
 const PROTOCOL: HeaderValue = HeaderValue::from_static("veza.v1.json");
+
+/// Longest text of a compressed frame that is taken: what a few bytes become is the sender's choice.
+const MAX_INFLATED: u64 = 4 * 1024 * 1024;
 
 /// A signed-in WebSocket.
 #[derive(Debug)]
@@ -31,7 +37,7 @@ impl Socket {
         let ticket = person.ticket().await?;
         let mut socket = Self::open(&person.realtime_url()).await?;
         socket
-            .send(&json!({ "t": "hello", "ticket": ticket, "resume": resume }))
+            .send(&json!({ "t": "hello", "ticket": ticket, "resume": resume, "deflate": true }))
             .await?;
         socket.wait_for("ready").await?;
         Ok(socket)
@@ -85,15 +91,15 @@ impl Socket {
         loop {
             match self.stream.next().await.ok_or(ClientError::Closed(None))?? {
                 Message::Text(text) => {
-                    let frame: Value =
-                        serde_json::from_str(&text).map_err(|_| ClientError::Unexpected(text.to_string()))?;
+                    let frame = read(&text)?;
                     if frame["t"] != "ping" {
                         return Ok(frame);
                     }
                     self.send(&json!({ "t": "pong" })).await?;
                 }
+                Message::Binary(bytes) => return read(&inflated(&bytes)?),
                 Message::Close(why) => return Err(ClientError::Closed(why.map(|why| why.code.into()))),
-                Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
             }
         }
     }
@@ -119,4 +125,18 @@ impl Socket {
         self.next_id += 1;
         self.next_id
     }
+}
+
+fn read(text: &str) -> Result<Value, ClientError> {
+    serde_json::from_str(text).map_err(|_| ClientError::Unexpected(text.to_owned()))
+}
+
+/// The text of a frame that came compressed.
+fn inflated(bytes: &[u8]) -> Result<String, ClientError> {
+    let mut text = String::new();
+    DeflateDecoder::new(bytes)
+        .take(MAX_INFLATED)
+        .read_to_string(&mut text)
+        .map_err(|error| ClientError::Unexpected(format!("a compressed frame: {error}")))?;
+    Ok(text)
 }

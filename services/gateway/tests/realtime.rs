@@ -13,6 +13,8 @@ mod changing;
 mod client;
 #[path = "realtime/closing.rs"]
 mod closing;
+#[path = "realtime/compressed.rs"]
+mod compressed;
 #[path = "realtime/contract.rs"]
 mod contract;
 #[path = "realtime/following.rs"]

@@ -343,7 +343,7 @@ pub(super) enum Greeted {
 
 impl Stranger {
     /// Trades the ticket for an identity, watches what is to be resumed, and says `ready`.
-    pub(super) async fn hello(self, ticket: String, resume: ResumeFrom) -> Greeted {
+    pub(super) async fn hello(self, ticket: String, resume: ResumeFrom, deflate: bool) -> Greeted {
         let Self {
             hub,
             key,
@@ -374,6 +374,9 @@ impl Stranger {
             Err(problem) => return refuse(&problem, CloseCode::Restarting),
         };
         hub.presence.enter(&peer, Mood::default());
+        if deflate && limits.deflate_min_bytes > 0 {
+            outbox.deflate();
+        }
         let session = Arc::new(Session { hub, peer, limits });
         let fills = session.ready(resume, place).await;
         Greeted::Welcome(session, fills)
@@ -402,6 +405,7 @@ impl Session {
             now: ambient::now().into(),
             heads: watched.iter().map(|(room, head)| (room.id, *head)).collect(),
             account_head: place.head(),
+            deflate: self.peer.outbox.deflates(),
         };
         self.peer.outbox.push(&ready.frame());
         let mut gaps = Vec::with_capacity(watched.len());

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
 use tokio::time::Instant;
-use veza_events::{Subject, member::MemberEvent, member::Standing, space::SpaceEvent};
+use veza_events::{SpaceId, Subject, member::MemberEvent, member::Standing, space::SpaceEvent};
 use veza_platform::event_log::{Record, StreamName};
 
 use super::hub::Hub;
@@ -77,6 +77,10 @@ async fn dispatch(hub: &Arc<Hub>, record: Record, dirty: &mut Dirty) {
             if !matches!(change, MemberChange::Nothing) {
                 hub.changes.note(space, Some(account), need.member);
             }
+            if !matches!(change, MemberChange::Nothing) {
+                // What was stored before reaches those whom the change concerns, too.
+                dirty.flush_space(hub, space);
+            }
             match change {
                 MemberChange::Gone => {
                     hub.deny(space, account);
@@ -91,6 +95,7 @@ async fn dispatch(hub: &Arc<Hub>, record: Record, dirty: &mut Dirty) {
         Ok(Subject::Space(_, space)) => {
             if changes_access(&record) {
                 hub.changes.note(space, None, record.position.seq);
+                dirty.flush_space(hub, space);
                 hub.recheck_all(
                     space,
                     Need {
@@ -203,6 +208,17 @@ impl Dirty {
             false
         });
         self.next = next;
+    }
+
+    /// Hands out what waits in the rooms of a space, due or not.
+    fn flush_space(&mut self, hub: &Hub, space: SpaceId) {
+        self.rooms.retain(|room| {
+            let of_it = room.space == space;
+            if of_it {
+                hub.flush(room);
+            }
+            !of_it
+        });
     }
 
     async fn due(&self) {

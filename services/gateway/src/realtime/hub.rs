@@ -21,7 +21,7 @@ use super::metrics::RealtimeMetrics;
 use super::notices::NoticeFeed;
 use super::presence::Presence;
 use super::ring::RingLimits;
-use super::room::{Accepted, Need, Room};
+use super::room::{Accepted, Need, News, Room};
 use super::services::Services;
 use super::sockets::Sockets;
 use crate::rooms::Place;
@@ -64,6 +64,7 @@ pub(super) struct Hub {
     rooms: Mutex<HashMap<RoomId, Arc<Room>>>,
     opening: Semaphore,
     ring_events: usize,
+    deflate_min: usize,
     /// Bytes that one room may keep, so that all together stay within bounds.
     ring_bytes: AtomicUsize,
     /// Feeds that have begun, counted.
@@ -79,6 +80,7 @@ pub(super) struct HubParts {
     pub(super) sockets: Sockets,
     pub(super) shards: Shards,
     pub(super) ring_events: usize,
+    pub(super) deflate_min: usize,
     pub(super) presence: Presence,
     pub(super) client: async_nats::Client,
 }
@@ -94,6 +96,7 @@ impl Hub {
             sockets,
             shards,
             ring_events,
+            deflate_min,
             presence,
             client,
         } = parts;
@@ -114,6 +117,7 @@ impl Hub {
             rooms: Mutex::default(),
             opening: Semaphore::new(OPENING),
             ring_events,
+            deflate_min,
             ring_bytes: AtomicUsize::new(MAX_ROOM_RING_BYTES),
             feeds: watch::Sender::new(0),
         }
@@ -206,6 +210,7 @@ impl Hub {
                     recorded.position.seq,
                     prev,
                     frame_of(&room, prev, &recorded),
+                    News::of(&recorded),
                 );
                 Some(room)
             }
@@ -228,8 +233,8 @@ impl Hub {
         self.lifecycle.accompany("open events", async move {
             let mut next = Some((position, reading));
             while let Some((position, reading)) = next {
-                let (prev, frame) = hub.read_patiently(&room, &position, reading).await;
-                hub.accept(&room, position.seq, prev, frame);
+                let (prev, frame, news) = hub.read_patiently(&room, &position, reading).await;
+                hub.accept(&room, position.seq, prev, frame, news);
                 hub.flush(&room);
                 next = room.next_stalled().map(|record| {
                     let position = record.position.clone();
@@ -241,14 +246,19 @@ impl Hub {
 
     /// Reads an event, for as long as its key cannot be looked up. One that cannot be understood becomes an
     /// event without content.
-    async fn read_patiently(&self, room: &Room, position: &Position, mut reading: Reading) -> (u64, Frame) {
+    async fn read_patiently(
+        &self,
+        room: &Room,
+        position: &Position,
+        mut reading: Reading,
+    ) -> (u64, Frame, Option<News>) {
         let mut pause = KEY_RETRY.0;
         loop {
             match reading.await {
                 Ok(recorded) => {
                     redact(room, &recorded);
                     let prev = prev_or_head(room, recorded.prev, recorded.position.seq);
-                    return (prev, frame_of(room, prev, &recorded));
+                    return (prev, frame_of(room, prev, &recorded), News::of(&recorded));
                 }
                 Err(RecordError::Keys(_)) => {}
                 Err(error) => {
@@ -256,7 +266,7 @@ impl Hub {
                         tracing::warn!(%position, error.message = %error, "an event of a room cannot be understood");
                         self.metrics.unreadable.inc();
                         let prev = prev_or_head(room, record.prev, record.position.seq);
-                        return (prev, frame_without_content(room, prev, &record));
+                        return (prev, frame_without_content(room, prev, &record), None);
                     }
                 }
             }
@@ -277,8 +287,8 @@ impl Hub {
         })
     }
 
-    fn accept(&self, room: &Room, seq: u64, prev: u64, frame: Frame) {
-        match room.accept(seq, prev, frame, self.ring_limits()) {
+    fn accept(&self, room: &Room, seq: u64, prev: u64, frame: Frame, news: Option<News>) {
+        match room.accept(seq, prev, frame, news, self.ring_limits()) {
             Accepted::Full => self.flush(room),
             Accepted::Gap => {
                 tracing::warn!(room.id = %room.id, seq, "events of a room are missing; its watchers are told");
@@ -290,8 +300,14 @@ impl Hub {
 
     /// Hands what waits in a room to its watchers.
     pub(super) fn flush(&self, room: &Room) {
-        let (recipients, events) = room.flush(Instant::now());
-        self.metrics.deliveries.inc_by((recipients * events) as u64);
+        let flushed = room.flush(Instant::now(), self.deflate_min);
+        self.metrics
+            .deliveries
+            .inc_by((flushed.recipients * flushed.events) as u64);
+        if let Some((before, after)) = flushed.deflated {
+            self.metrics.deflated_from.inc_by(before as u64);
+            self.metrics.deflated_to.inc_by(after as u64);
+        }
     }
 
     /// What an account may do in a space is uncertain from `need` on: its watchers wait until it is looked up.

@@ -19,6 +19,8 @@ pub(super) struct RealtimeMetrics {
     pub(super) events: Counter,
     pub(super) deliveries: Counter,
     pub(super) writes: Counter,
+    pub(super) deflated_from: Counter,
+    pub(super) deflated_to: Counter,
     pub(super) frames_read: Counter,
     pub(super) frames_refused: Counter,
     pub(super) closes: Family<Why, Counter>,
@@ -86,6 +88,16 @@ impl RealtimeMetrics {
                 "realtime_writes",
                 "Writes to sockets; several events may share one",
                 &this.writes,
+            );
+            counter(
+                "realtime_deflated_from_bytes",
+                "Bytes of events before they were compressed, once for all who asked",
+                &this.deflated_from,
+            );
+            counter(
+                "realtime_deflated_to_bytes",
+                "Bytes of the same events after",
+                &this.deflated_to,
             );
             counter("realtime_frames_read", "Frames from clients", &this.frames_read);
             counter(

@@ -98,6 +98,7 @@ impl Realtime {
             sockets: Sockets::new(limits.max_sockets_per_account),
             shards,
             ring_events: limits.ring_events,
+            deflate_min: limits.deflate_min_bytes,
             presence,
             client,
         }));

@@ -5,13 +5,14 @@
 //! how far each room is, so that the client knows what to ask for. Answers are never left out.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use bytes::Bytes;
 use veza_events::RoomId;
 
-use super::frames::{CloseCode, Frame, Outgoing};
+use super::frames::{Badge, CloseCode, Frame, Outgoing};
 
 /// How much may wait.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +27,8 @@ pub(super) struct OutboxLimits {
 #[derive(Debug)]
 pub(super) struct Outbox {
     limits: OutboxLimits,
+    /// The client reads compressed frames.
+    deflates: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -38,6 +41,8 @@ struct State {
     taken: usize,
     /// Rooms whose events were left out, with the last one's sequence.
     lag: BTreeMap<RoomId, u64>,
+    /// What is told of rooms that are watched as badges, at once and after everything else.
+    badges: BTreeMap<RoomId, Badge>,
     closing: Option<CloseCode>,
     /// The socket's task when it waits for something to write.
     writer: Option<Waker>,
@@ -79,8 +84,19 @@ impl Outbox {
     pub(super) fn new(limits: OutboxLimits) -> Self {
         Self {
             limits,
+            deflates: AtomicBool::new(false),
             state: Mutex::default(),
         }
+    }
+
+    /// From now on compressed frames may be put in.
+    pub(super) fn deflate(&self) {
+        self.deflates.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client reads compressed frames.
+    pub(super) fn deflates(&self) -> bool {
+        self.deflates.load(Ordering::Relaxed)
     }
 
     /// Queues events of a room up to `last`, or notes that they were left out.
@@ -111,6 +127,20 @@ impl Outbox {
         // Events of this room that still wait must not come behind a `lag` that covers them.
         state.drop_events(Some(room));
         state.lag.insert(room, head);
+        Self::wake(state);
+    }
+
+    /// Tells how far a room is, together with what was not told yet.
+    pub(super) fn push_badge(&self, room: RoomId, badge: Badge) {
+        let mut state = self.lock();
+        if state.gone || state.closing.is_some() {
+            return;
+        }
+        let badge = match state.badges.get(&room) {
+            Some(before) => badge.behind(*before),
+            None => badge,
+        };
+        state.badges.insert(room, badge);
         Self::wake(state);
     }
 
@@ -189,12 +219,8 @@ impl Outbox {
             state.taken += entry.bytes.len();
             batch.extend(state.queue.pop_front().map(|entry| entry.bytes));
         }
-        if state.taken == before && state.closing.is_none() && !state.lag.is_empty() {
-            let heads = std::mem::take(&mut state.lag);
-            let bytes = Outgoing::Lag { heads }.frame().bytes().clone();
-            state.bytes += bytes.len();
-            state.taken += bytes.len();
-            batch.push_back(bytes);
+        if state.taken == before && state.closing.is_none() {
+            batch.extend(state.told_last());
         }
         let filler = (state.bytes < self.limits.lag_bytes / 2)
             .then(|| state.filler.take())
@@ -254,6 +280,22 @@ impl State {
         self.queue.clear();
         self.bytes = self.taken;
         self.lag.clear();
+        self.badges.clear();
+    }
+
+    /// Takes what is told once nothing else waits.
+    fn told_last(&mut self) -> impl Iterator<Item = Bytes> + use<> {
+        let lag = (!self.lag.is_empty()).then(|| Outgoing::Lag {
+            heads: std::mem::take(&mut self.lag),
+        });
+        let badges = (!self.badges.is_empty()).then(|| Outgoing::Badge {
+            rooms: std::mem::take(&mut self.badges),
+        });
+        let told = [lag, badges].map(|frame| Some(frame?.frame().bytes().clone()));
+        let bytes: usize = told.iter().flatten().map(Bytes::len).sum();
+        self.bytes += bytes;
+        self.taken += bytes;
+        told.into_iter().flatten()
     }
 
     fn push(&mut self, bytes: Bytes, kind: Kind) {

@@ -14,14 +14,18 @@ async fn who_is_taken_out_hears_nothing_that_is_said_after() {
     for _ in 0..10 {
         let mut gone = stage.watcher(room).await;
         let mut stays = stage.watcher(room).await;
-        stage.world.say(room, author, "before").await;
+        for body in ["before", "just before"] {
+            stage.world.say(room, author, body).await;
+        }
         // Stored one right after the other: the order of the log is the order of what goes out.
         stage.world.remove(gone.account.unwrap()).await;
         stage.world.say(room, author, "after").await;
-        assert_eq!(gone.expect("event").await["data"]["body"], "before");
+        for body in ["before", "just before"] {
+            assert_eq!(gone.expect("event").await["data"]["body"], body);
+        }
         let reset = gone.expect("reset").await;
         assert_eq!((&reset["room"], &reset["why"]), (&json!(room), &json!("access")));
-        for body in ["before", "after"] {
+        for body in ["before", "just before", "after"] {
             assert_eq!(stays.expect("event").await["data"]["body"], body);
         }
         gone.send(json!({"t": "ping"})).await;

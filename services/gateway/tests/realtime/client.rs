@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use flate2::read::DeflateDecoder;
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -22,7 +23,16 @@ pub(crate) struct Client {
     pub(crate) account: Option<AccountId>,
     /// Documented frames that were sent and heard.
     pub(crate) kinds: Kinds,
+    /// Frames that came compressed.
+    pub(crate) compressed: usize,
     next_id: u64,
+}
+
+fn read(message: &Message) -> Value {
+    match message {
+        Message::Binary(bytes) => serde_json::from_reader(DeflateDecoder::new(&bytes[..])).unwrap(),
+        other => serde_json::from_str(other.to_text().unwrap()).unwrap(),
+    }
 }
 
 impl Client {
@@ -52,6 +62,7 @@ impl Client {
             socket,
             account: None,
             kinds: Kinds::default(),
+            compressed: 0,
             next_id: 1,
         })
     }
@@ -113,9 +124,11 @@ impl Client {
             let message = tokio::time::timeout(SOON, self.socket.next())
                 .await
                 .expect("a frame in time");
-            match message.expect("an open socket").unwrap() {
-                Message::Text(text) => {
-                    let frame: Value = serde_json::from_str(&text).unwrap();
+            let message = message.expect("an open socket").unwrap();
+            self.compressed += usize::from(message.is_binary());
+            match message {
+                Message::Text(_) | Message::Binary(_) => {
+                    let frame = read(&message);
                     self.kinds.heard(&frame);
                     if frame["t"] == "ping" {
                         self.send(json!({"t": "pong"})).await;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use jsonschema::{Draft, Validator};
 use serde_json::{Value, json};
@@ -100,10 +101,21 @@ async fn change(client: &mut Client, room: RoomId) {
     }
 }
 
+/// A socket that says nothing is asked, and answers.
+async fn asked_whether_it_is_there() -> BTreeSet<String> {
+    let stage = Stage::with(|limits| limits.heartbeat_ms = 500).await;
+    let mut quiet = stage.member().await;
+    while !quiet.kinds.0.contains("client.pong") {
+        let silence = tokio::time::timeout(Duration::from_millis(100), quiet.next()).await;
+        assert!(silence.is_err(), "{silence:?}");
+    }
+    stage.stop().await.unwrap();
+    quiet.kinds.0
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_documented_frame_is_seen_as_it_is_documented() {
     let stage = Stage::with(|limits| {
-        limits.heartbeat_ms = 200;
         limits.lag_queue_bytes = 2_000;
     })
     .await;
@@ -114,6 +126,9 @@ async fn every_documented_frame_is_seen_as_it_is_documented() {
         let event = bob.until("event").await;
         assert_eq!(event["room"], room.to_string(), "{kind}");
     }
+    let mut badge = stage.member().await;
+    let watch = json!({"t": "watch", "id": 1, "rooms": {room.to_string(): "badge"}});
+    answered(&mut badge, watch, "ok").await;
     let id = ann.id();
     answered(
         &mut ann,
@@ -147,18 +162,13 @@ async fn every_documented_frame_is_seen_as_it_is_documented() {
     // More than may wait for anybody.
     stage.world.say(room, account, &"x".repeat(3_000)).await;
     bob.until("lag").await;
+    badge.until("badge").await;
     let unwatch = json!({"t": "unwatch", "id": 11, "rooms": [room]});
     answered(&mut bob, unwatch, "ok").await;
-    // Silent for longer than a heartbeat, it is asked, and answers.
-    while !bob.kinds.0.contains("client.pong") {
-        assert!(
-            tokio::time::timeout(std::time::Duration::from_millis(300), bob.next())
-                .await
-                .is_err()
-        );
-    }
-    let mut seen = ann.kinds.0.clone();
+    let mut seen = asked_whether_it_is_there().await;
+    seen.extend(ann.kinds.0.clone());
     seen.extend(bob.kinds.0.clone());
+    seen.extend(badge.kinds.0.clone());
     let all: BTreeSet<_> = FRAMES.keys().cloned().collect();
     assert_eq!(seen, all);
     stage.stop().await.unwrap();

@@ -126,7 +126,7 @@ async fn typing_reaches_those_who_see_the_room_and_is_not_repeated() {
             "and nothing before it"
         );
     }
-    badge.expect("lag").await;
+    badge.expect("badge").await;
     stage.stop().await.unwrap();
     beside.stop().await.unwrap();
 }

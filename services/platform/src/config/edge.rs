@@ -110,6 +110,8 @@ pub struct RealtimeConfig {
     pub max_fill_events: usize,
     /// How often an account's read markers are written at most, in milliseconds.
     pub read_marker_interval_ms: u64,
+    /// Events above so many bytes are compressed for clients that ask for it; 0 compresses none.
+    pub deflate_min_bytes: usize,
     /// How often one socket may say in one room that somebody is typing, in milliseconds; more is left out.
     pub typing_interval_ms: u64,
     /// How long somebody is shown as typing, in milliseconds.
@@ -142,6 +144,7 @@ impl Default for RealtimeConfig {
             max_sockets_per_account: 32,
             max_fill_events: 2_000,
             read_marker_interval_ms: 2_000,
+            deflate_min_bytes: 512,
             typing_interval_ms: 3_000,
             typing_ttl_ms: 6_000,
             presence_batch_ms: 500,

@@ -21,6 +21,9 @@ pub(crate) enum Incoming {
         /// Rooms to watch at once, from the last event seen of each.
         #[serde(default)]
         resume: ResumeFrom,
+        /// Large events may come as binary frames: raw deflate of the JSON.
+        #[serde(default)]
+        deflate: bool,
     },
     /// Tell me what happens in these rooms.
     Watch {
@@ -232,16 +235,18 @@ mod tests {
                 Incoming::Hello {
                     ticket: "x".into(),
                     resume: ResumeFrom::default(),
+                    deflate: false,
                 },
             ),
             (
-                format!(r#"{{"t":"hello","ticket":"x","resume":{{"{ROOM}":7,"account":9}}}}"#),
+                format!(r#"{{"t":"hello","ticket":"x","resume":{{"{ROOM}":7,"account":9}},"deflate":true}}"#),
                 Incoming::Hello {
                     ticket: "x".into(),
                     resume: ResumeFrom {
                         rooms: [(room(), 7)].into(),
                         account: Some(9),
                     },
+                    deflate: true,
                 },
             ),
             (

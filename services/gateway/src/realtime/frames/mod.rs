@@ -4,16 +4,18 @@
 
 mod about;
 mod command;
+mod deflate;
 mod event;
 mod incoming;
 mod outgoing;
 mod wire;
 
+pub(super) use deflate::join_deflated;
 pub(super) use event::{
     EventFrame, EventHead, deletion, event_frame, message_json, redacted, without_hidden,
 };
 #[cfg(test)]
 pub(super) use incoming::KINDS;
 pub(super) use incoming::{BadFrame, Incoming, Level, Mood, ResumeFrom};
-pub(super) use outgoing::{FillBuilder, FillFrame, Outgoing, PresenceState, ResetReason};
+pub(super) use outgoing::{Badge, FillBuilder, FillFrame, Outgoing, PresenceState, ResetReason};
 pub(super) use wire::{CloseCode, Frame, join};

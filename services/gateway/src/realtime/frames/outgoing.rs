@@ -30,6 +30,8 @@ pub(crate) enum Outgoing<'a> {
         heads: BTreeMap<RoomId, u64>,
         /// Where the account's own chain is.
         account_head: u64,
+        /// Large events come compressed, as the client asked.
+        deflate: bool,
     },
     /// What a frame asked for is done.
     Ok {
@@ -61,6 +63,8 @@ pub(crate) enum Outgoing<'a> {
     },
     /// Rooms whose events were left out up to these sequences.
     Lag { heads: BTreeMap<RoomId, u64> },
+    /// How far rooms are that are watched as badges; at most one a second.
+    Badge { rooms: BTreeMap<RoomId, Badge> },
     /// Something about the account; can be read by HTTP.
     Account {
         seq: u64,
@@ -98,6 +102,29 @@ pub(crate) enum Outgoing<'a> {
     Ping,
     /// I am here.
     Pong,
+}
+
+/// How far a room is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Badge {
+    /// Its last event.
+    pub(crate) head: u64,
+    /// Messages of others since the badge before, or since the `ok`; absent when they could not be counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) new: Option<u64>,
+    /// One of them mentions the account by name, or everybody.
+    pub(crate) mentioned: bool,
+}
+
+impl Badge {
+    /// This one, told together with the one before it.
+    pub(crate) fn behind(self, before: Self) -> Self {
+        Self {
+            head: self.head,
+            new: before.new.zip(self.new).map(|(before, new)| before + new),
+            mentioned: before.mentioned || self.mentioned,
+        }
+    }
 }
 
 /// How others see an account.

@@ -6,8 +6,10 @@ use schemars::transform::Transform;
 use serde_json::{Value, json};
 
 const TEXT: u8 = 0x81;
+/// A whole binary frame.
+pub(super) const BINARY: u8 = 0x82;
 /// The longest header of a server's frame: two bytes and a 64-bit length.
-const MAX_HEADER: usize = 10;
+pub(super) const MAX_HEADER: usize = 10;
 
 /// One whole text frame, ready to be written. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +22,7 @@ impl Frame {
     /// A frame around a JSON text.
     pub(crate) fn text(json: &[u8]) -> Self {
         let mut bytes = BytesMut::with_capacity(MAX_HEADER + json.len());
-        put_header(&mut bytes, json.len());
+        put_header(&mut bytes, TEXT, json.len());
         let header = header_len(json.len());
         bytes.put_slice(json);
         Self {
@@ -90,8 +92,8 @@ fn header_len(payload: usize) -> u8 {
     clippy::cast_possible_truncation,
     reason = "each arm holds only lengths that fit"
 )]
-fn put_header(out: &mut BytesMut, payload: usize) {
-    out.put_u8(TEXT);
+pub(super) fn put_header(out: &mut BytesMut, kind: u8, payload: usize) {
+    out.put_u8(kind);
     match payload {
         0..=125 => out.put_u8(payload as u8),
         126..=0xffff => {

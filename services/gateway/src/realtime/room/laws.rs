@@ -152,7 +152,7 @@ impl Play {
             self.room.jump(*last);
         }
         for (seq, prev) in &self.log[self.fed..] {
-            let accepted = self.room.accept(*seq, *prev, frame(*seq, *prev), LIMITS);
+            let accepted = self.room.accept(*seq, *prev, frame(*seq, *prev), None, LIMITS);
             assert_ne!(accepted, Accepted::Gap);
         }
         self.fed = self.log.len();
@@ -260,11 +260,13 @@ impl Play {
             Step::Repeat => {
                 let (seq, prev) = self.log[self.fed - 1];
                 assert_eq!(
-                    self.room.accept(seq, prev, frame(seq, prev), LIMITS),
+                    self.room.accept(seq, prev, frame(seq, prev), None, LIMITS),
                     Accepted::Known
                 );
             }
-            Step::Flush => drop(self.room.flush(Instant::now())),
+            Step::Flush => {
+                self.room.flush(Instant::now(), 0);
+            }
             Step::Read(bytes) => drop(self.read(bytes)),
             Step::Suspend => {
                 self.room.suspend(Some(id(3)), Need::default());
@@ -278,7 +280,7 @@ impl Play {
     /// Nothing more happens, and the client reads and asks until there is nothing left.
     fn settle(&mut self) {
         self.feed(false);
-        self.room.flush(Instant::now());
+        self.room.flush(Instant::now(), 0);
         self.grant();
         for _ in 0..20 {
             while self.read(1_000) {}
@@ -329,12 +331,12 @@ fn an_access_that_is_older_than_what_made_it_uncertain_does_not_count() {
 fn what_arrives_while_a_room_is_opened_is_neither_lost_nor_doubled() {
     let room = Room::new(id(1), id(2), id(1), Instant::now());
     for (seq, prev) in [(11, 10), (12, 11), (15, 12)] {
-        room.accept(seq, prev, frame(seq, prev), LIMITS);
+        room.accept(seq, prev, frame(seq, prev), None, LIMITS);
     }
     room.begin(12, LIMITS);
     assert_eq!(room.head(), 15);
     let late = Room::new(id(1), id(2), id(1), Instant::now());
-    late.accept(20, 18, frame(20, 18), LIMITS);
+    late.accept(20, 18, frame(20, 18), None, LIMITS);
     late.begin(12, LIMITS);
     assert_eq!(late.head(), 20, "nobody was told of 12, so nobody misses 18");
 }
@@ -346,7 +348,7 @@ fn only_large_rooms_make_an_event_wait_for_others() {
     let now = Instant::now();
     for n in 0..1_000 {
         if n == 50 {
-            room.flush(now);
+            room.flush(now, 0);
             assert_eq!(room.due(now), now);
         }
         let outbox = Arc::new(Outbox::new(OutboxLimits {
@@ -355,8 +357,8 @@ fn only_large_rooms_make_an_event_wait_for_others() {
         }));
         room.watch(SocketKey::of(n), id(3), &outbox, Level::Full);
     }
-    room.accept(11, 10, frame(11, 10), LIMITS);
+    room.accept(11, 10, frame(11, 10), None, LIMITS);
     assert_eq!(room.due(now), now, "the first one goes at once");
-    room.flush(now);
+    room.flush(now, 0);
     assert!(room.due(now) > now);
 }

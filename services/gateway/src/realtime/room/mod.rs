@@ -5,6 +5,7 @@
 //! nothing is skipped in silence, whatever happens in between.
 
 mod access;
+mod badges;
 mod filling;
 #[cfg(test)]
 mod laws;
@@ -20,13 +21,16 @@ use tokio::time::Instant;
 use veza_events::{AccountId, MessageId, RoomId, SpaceId};
 use veza_platform::event_log::Record;
 
-use super::frames::{Frame, Level, join, without_hidden};
+use super::frames::{Frame, Level, join, join_deflated, without_hidden};
 use super::outbox::Outbox;
 use super::ring::{Ring, RingLimits};
 use super::sockets::SocketKey;
 
 pub(super) use access::{Granted, Need, may_read};
+pub(super) use badges::News;
 pub(super) use filling::Filled;
+
+use badges::Badges;
 
 /// Events that wait for a flush at most; more are flushed at once.
 const MAX_UNFLUSHED: usize = 64;
@@ -62,6 +66,7 @@ struct State {
     stalled: Option<Stalled>,
     watchers: Vec<Watcher>,
     index: HashMap<SocketKey, usize>,
+    badges: Badges,
     /// Everything up to here was handed out.
     flushed: u64,
     last_flush: Option<Instant>,
@@ -82,6 +87,8 @@ struct Watcher {
     socket: SocketKey,
     account: AccountId,
     outbox: Arc<Outbox>,
+    /// Its client reads compressed frames.
+    deflates: bool,
     level: Level,
     /// Everything up to here was handed to the outbox.
     sent: u64,
@@ -93,6 +100,16 @@ struct Watcher {
     need: Need,
     /// It sees nothing of what stands up to here.
     hidden: u64,
+}
+
+/// What a flush has handed out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Flushed {
+    /// Events, to each of the recipients.
+    pub(super) events: usize,
+    pub(super) recipients: usize,
+    /// Bytes before and after compression, if somebody wanted that.
+    pub(super) deflated: Option<(usize, usize)>,
 }
 
 /// What became of an event.
@@ -123,6 +140,7 @@ impl Room {
                 stalled: None,
                 watchers: Vec::new(),
                 index: HashMap::new(),
+                badges: Badges::default(),
                 flushed: 0,
                 last_flush: None,
                 idle_since: Some(now),
@@ -157,6 +175,8 @@ impl Room {
             }
         }
         state.flushed = state.ring.head();
+        let head = state.ring.head();
+        state.badges.begin(head);
     }
 
     /// The last event's sequence.
@@ -164,8 +184,15 @@ impl Room {
         self.lock().ring.head()
     }
 
-    /// Takes the next event. `prev` is the one before it, 0 if that is not known.
-    pub(super) fn accept(&self, seq: u64, prev: u64, frame: Frame, limits: RingLimits) -> Accepted {
+    /// Takes the next event. `prev` is the one before it, 0 if that is not known; `news` what badges tell of it.
+    pub(super) fn accept(
+        &self,
+        seq: u64,
+        prev: u64,
+        frame: Frame,
+        news: Option<News>,
+        limits: RingLimits,
+    ) -> Accepted {
         let mut state = self.lock();
         if !state.ready {
             if state.early.len() == MAX_WAITING {
@@ -181,6 +208,7 @@ impl Room {
         if prev > head {
             return Accepted::Gap;
         }
+        state.badges.note(seq, news);
         let flushed = state.flushed;
         state.ring.push(seq, frame, limits, flushed);
         let waiting = state.ring.behind(flushed).map_or(0, |waiting| waiting.len());
@@ -207,38 +235,51 @@ impl Room {
         state.last_flush.map_or(now, |last| now.max(last + pace))
     }
 
-    /// Hands what waits to every watcher. Returns how many got how many events.
-    pub(super) fn flush(&self, now: Instant) -> (usize, usize) {
+    /// Hands what waits to every watcher; to those who asked for it, frames above `deflate_min` bytes compressed.
+    pub(super) fn flush(&self, now: Instant, deflate_min: usize) -> Flushed {
         let mut guard = self.lock();
         let state = &mut *guard;
         let (from, head) = (state.flushed, state.ring.head());
         let Some(waiting) = state.ring.behind(from).filter(|waiting| waiting.len() > 0) else {
-            return (0, 0);
+            return Flushed::default();
         };
         let events = waiting.len();
+        let waiting = waiting.map(|entry| &entry.frame);
         // The text of a message that somebody may not see, told anew.
         let tells = |hidden| {
             waiting
                 .clone()
-                .any(|entry| without_hidden(&entry.frame, hidden).is_some())
+                .any(|frame| without_hidden(frame, hidden).is_some())
         };
-        let joined = join(waiting.clone().map(|entry| &entry.frame));
+        // Each made when the first one wants it, then shared.
+        let (mut plain, mut small) = (None, None);
         let mut recipients = 0;
         for watcher in &mut state.watchers {
             if watcher.held || watcher.suspended || watcher.level == Level::Badge {
                 continue;
             }
             if watcher.sent == from && (watcher.hidden == 0 || !tells(watcher.hidden)) {
-                watcher.outbox.push_events(self.id, head, &joined);
+                let joined = if watcher.deflates {
+                    small.get_or_insert_with(|| join_deflated(waiting.clone(), deflate_min))
+                } else {
+                    plain.get_or_insert_with(|| join(waiting.clone()))
+                };
+                watcher.outbox.push_events(self.id, head, joined);
                 watcher.sent = head;
             } else {
                 watcher.catch_up(self.id, &state.ring);
             }
             recipients += 1;
         }
+        let whole = || waiting.clone().map(Frame::len).sum();
+        let deflated = small.map(|small: Bytes| (whole(), small.len()));
         state.flushed = head;
         state.last_flush = Some(now);
-        (recipients, events)
+        Flushed {
+            events,
+            recipients,
+            deflated,
+        }
     }
 
     /// Adds a watcher. It hears nothing until its access is granted and it is released. Returns the
@@ -257,6 +298,7 @@ impl Room {
             socket,
             account,
             outbox: Arc::clone(outbox),
+            deflates: outbox.deflates(),
             level,
             sent,
             held: true,
@@ -264,8 +306,11 @@ impl Room {
             need: Need::default(),
             hidden: 0,
         };
+        state.badges.watchers += usize::from(level == Level::Badge);
         if let Some(&at) = state.index.get(&socket) {
-            let need = state.watchers[at].need;
+            let before = &state.watchers[at];
+            let (need, badge) = (before.need, before.level == Level::Badge);
+            state.badges.watchers -= usize::from(badge);
             state.watchers[at] = Watcher { need, ..watcher };
         } else {
             let at = state.watchers.len();
@@ -283,20 +328,6 @@ impl Room {
     /// Goes on from `head` without the events before it: every watcher is told by `lag`.
     pub(super) fn jump(&self, head: u64) {
         self.lock().jump(self.id, head);
-    }
-
-    /// Tells watchers that want no events how far the room is, if it moved.
-    pub(super) fn tell_badges(&self) {
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        let head = state.ring.head();
-        for watcher in &mut state.watchers {
-            let waits = watcher.level == Level::Badge && !watcher.held && !watcher.suspended;
-            if waits && watcher.sent < head {
-                watcher.outbox.push_head(self.id, head);
-                watcher.sent = head;
-            }
-        }
     }
 
     /// Hands what is true only now to those who see the room whole, except `by` itself. Returns to how many, and
@@ -363,6 +394,7 @@ impl State {
         }
         self.ring.jump(head);
         self.flushed = head;
+        self.badges.begin(head);
         for watcher in &mut self.watchers {
             watcher.go_on(room, &self.ring);
         }
@@ -372,7 +404,8 @@ impl State {
         let Some(at) = self.index.remove(&socket) else {
             return;
         };
-        self.watchers.swap_remove(at);
+        let gone = self.watchers.swap_remove(at);
+        self.badges.watchers -= usize::from(gone.level == Level::Badge);
         if let Some(moved) = self.watchers.get(at) {
             self.index.insert(moved.socket, at);
         }

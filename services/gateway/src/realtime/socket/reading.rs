@@ -94,14 +94,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         match (frame, &self.phase) {
             (Incoming::Ping {}, _) => self.outbox.push(&Outgoing::Pong.frame()),
             (Incoming::Pong {}, _) => {}
-            (Incoming::Hello { ticket, resume }, Phase::Strange) => {
+            (
+                Incoming::Hello {
+                    ticket,
+                    resume,
+                    deflate,
+                },
+                Phase::Strange,
+            ) => {
                 let stranger = Stranger {
                     hub: Arc::clone(&self.hub),
                     key: self.key,
                     outbox: Arc::clone(&self.outbox),
                     limits: Arc::clone(&self.limits),
                 };
-                self.phase = Phase::Greeting(Box::pin(stranger.hello(ticket, resume)));
+                self.phase = Phase::Greeting(Box::pin(stranger.hello(ticket, resume, deflate)));
             }
             (Incoming::Hello { .. }, _) => {
                 let detail = "`hello` is the first frame, and comes once";
