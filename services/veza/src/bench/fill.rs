@@ -33,13 +33,19 @@ pub(super) fn settings(fleet: &Fleet) -> anyhow::Result<Config> {
     Ok(Config::load(None, env)?)
 }
 
-/// Appends `count` messages of `authors`, spread over `rooms`.
+/// What most benches let people say.
+pub(super) fn ordinary(number: usize) -> String {
+    format!("message {number} of an ordinary length, as people write them to each other")
+}
+
+/// Appends `count` messages of `authors`, spread over `rooms`; `text` says what each tells.
 pub(super) async fn messages(
     config: &Config,
     authors: &[Uuid],
     space: Uuid,
     rooms: &[Uuid],
     count: usize,
+    text: fn(usize) -> String,
     console: &Console,
 ) -> anyhow::Result<()> {
     let life = Lifecycle::new("bench");
@@ -62,7 +68,7 @@ pub(super) async fn messages(
                 for number in first..count.min(first + BATCH) {
                     let author = AccountId::new(authors[number % authors.len()]);
                     let room = RoomId::new(rooms[number % rooms.len()]);
-                    drafts.extend(message(ledger, shard, space, room, author, number).await?);
+                    drafts.extend(message(ledger, shard, space, room, author, text(number)).await?);
                 }
                 let stored = ledger.log().append_atomic(drafts).await?.len();
                 bar.inc(stored as u64);
@@ -82,7 +88,7 @@ async fn message(
     space: SpaceId,
     room: RoomId,
     author: AccountId,
-    number: usize,
+    body: String,
 ) -> anyhow::Result<Vec<veza_platform::event_log::Draft>> {
     let command = CommandId::new(ambient::new_uuid());
     let caller = Caller {
@@ -94,7 +100,7 @@ async fn message(
     let post = Post {
         space,
         room,
-        body: format!("message {number} of an ordinary length, as people write them to each other"),
+        body,
         reply_to: None,
         attachments: Vec::new(),
         mentions: Mentions::default(),

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, fs, process::Command};
 
+use anyhow::Context;
 use serde::Serialize;
 use veza_servers::Tools;
 
@@ -70,6 +71,16 @@ impl fmt::Display for Machine {
             self.servers.join(", ")
         )
     }
+}
+
+/// Memory that a process has in use.
+pub(super) fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes: u64 = line
+        .and_then(|line| line.split_whitespace().next()?.parse().ok())
+        .context("Linux says how much a process has in use")?;
+    Ok(kibibytes * 1_024)
 }
 
 /// CPU time that processes and all their children have used so far, seconds; user and system. What is gone counts

@@ -11,13 +11,16 @@
 )]
 
 mod chat;
+mod connections;
 mod fill;
+mod idle;
 mod load;
 mod load_process;
 mod machine;
 mod peers;
 mod platform;
 mod projection;
+mod read;
 mod start;
 mod statistics;
 
@@ -39,13 +42,20 @@ pub(crate) struct BenchArgs {
 enum What {
     /// Time from send to ack, acked messages per second, deliveries per second of the gateway's CPU.
     Chat(chat::ChatArgs),
+    /// Memory of the gateway for each idle socket, and how soon all are back after it has restarted.
+    Connections(connections::ConnectionsArgs),
     /// Events per second of a rebuild, and how far reading lags behind writing.
     Projection(projection::ProjectionArgs),
+    /// How soon a room is open, and messages are found by their words.
+    Read(read::ReadArgs),
     /// Time until `veza up`, and each role, is ready.
     Start(start::StartArgs),
     /// One process of load; started by the others, its plan comes on standard input.
     #[command(hide = true)]
     Load,
+    /// One process of sockets that only sit there.
+    #[command(hide = true)]
+    IdleLoad,
     /// The same on another server.
     #[command(hide = true)]
     PeerLoad,
@@ -161,9 +171,12 @@ fn number(value: f64) -> String {
 pub(crate) async fn run(_cli: &Cli, args: &BenchArgs, console: &Console) -> anyhow::Result<()> {
     let (bench, outcome) = match &args.what {
         What::Chat(args) => ("chat", chat::run(args, console).await?),
+        What::Connections(args) => ("connections", connections::run(args, console).await?),
         What::Projection(args) => ("projection", projection::run(args, console).await?),
+        What::Read(args) => ("read", read::run(args, console).await?),
         What::Start(args) => ("start", start::run(args, console).await?),
         What::Load => return load::run().await,
+        What::IdleLoad => return idle::run().await,
         What::PeerLoad => return peers::load().await,
     };
     let report = Report {

@@ -60,7 +60,16 @@ pub(super) async fn run(args: &ProjectionArgs, console: &Console) -> anyhow::Res
     step.done();
 
     let step = console.step("filling the log");
-    fill::messages(&config, &authors, space, &rooms, args.events, console).await?;
+    fill::messages(
+        &config,
+        &authors,
+        space,
+        &rooms,
+        args.events,
+        fill::ordinary,
+        console,
+    )
+    .await?;
     caught_up(&fleet, &mut outcome).await?;
     step.done();
     let rows = count(&fleet).await?;
@@ -199,7 +208,8 @@ async fn live(
     Ok(())
 }
 
-async fn count(fleet: &Fleet) -> anyhow::Result<u64> {
+/// Messages that can be read.
+pub(super) async fn count(fleet: &Fleet) -> anyhow::Result<u64> {
     Ok(fleet
         .postgres
         .sql("veza", "SELECT count(*) FROM read.message")
@@ -209,7 +219,7 @@ async fn count(fleet: &Fleet) -> anyhow::Result<u64> {
 }
 
 /// Waits until the live projector has read what was filled in, so that the rebuild runs alone.
-async fn caught_up(fleet: &Fleet, outcome: &mut Outcome) -> anyhow::Result<()> {
+pub(super) async fn caught_up(fleet: &Fleet, outcome: &mut Outcome) -> anyhow::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     let mut last = count(fleet).await?;
     while Instant::now() < deadline {
