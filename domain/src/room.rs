@@ -339,7 +339,8 @@ fn imported_as(
     let imported = first_said(context, imported)?;
     let attachments = attached(context, message, attachments)?;
     if attachments.is_empty() || !body.is_empty() {
-        may_be_said(&body, context.limits.body)?;
+        // What was said elsewhere was not said against the rules of this space.
+        can_be_shown(&body, context.limits.body)?;
     }
     Ok(MessagePosted {
         space,
@@ -448,7 +449,11 @@ fn attached(
 }
 
 fn may_be_said(context: &RoomContext<'_>, body: &str) -> Result<(), RoomRejection> {
-    let limit = context.limits.body;
+    can_be_shown(body, context.limits.body)?;
+    passes_filters(context, body)
+}
+
+fn can_be_shown(body: &str, limit: BodyLimit) -> Result<(), RoomRejection> {
     if names::is_blank(body) {
         return Err(RoomRejection::Empty);
     }
@@ -458,7 +463,7 @@ fn may_be_said(context: &RoomContext<'_>, body: &str) -> Result<(), RoomRejectio
     if names::has_foreign_control(body) {
         return Err(RoomRejection::Control);
     }
-    passes_filters(context, body)
+    Ok(())
 }
 
 /// Who watches over a room may say what others must not.

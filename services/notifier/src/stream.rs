@@ -187,7 +187,10 @@ fn posted(record: &Record) -> Option<(MessageId, Timestamp)> {
         return None;
     }
     match Event::decode(&envelope.kind, &record.payload).ok()? {
-        Event::Room(RoomEvent::MessagePosted(event)) => Some((event.message, envelope.time)),
+        // What was imported was said long ago.
+        Event::Room(RoomEvent::MessagePosted(event)) if event.imported.is_none() => {
+            Some((event.message, envelope.time))
+        }
         Event::Account(_)
         | Event::Handle(_)
         | Event::Space(_)
