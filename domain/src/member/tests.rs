@@ -582,16 +582,16 @@ fn a_bot_is_brought_in_by_who_may_and_if_its_owner_lets() {
     state(joined(&[]))
         .when(&context, bring(MEMBER, true))
         .then_nothing();
-    let came = Joined {
+    let brought = Joined {
         space: SPACE,
         account: robot,
         by: OWNER,
-        membership: joined(&[]),
+        membership: came_in(),
         invite: None,
     };
     for (owner, public) in [(MEMBER, true), (OWNER, false)] {
         state(out())
             .when(&context, bring(owner, public))
-            .then([came.clone()]);
+            .then([brought.clone()]);
     }
 }

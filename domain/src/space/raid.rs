@@ -68,7 +68,7 @@ impl Brake {
             .is_some_and(|held| held.until > now && self.released_at.is_none_or(|at| held.since > at))
     }
 
-    pub(super) fn set(&mut self, event: &RaidBrakeSet) {
+    pub(super) fn set(&mut self, event: RaidBrakeSet) {
         (self.joins_per_minute, self.hold_s) = (event.joins_per_minute, event.hold_s);
         if event.joins_per_minute == 0 {
             self.arrivals.clear();

@@ -186,7 +186,6 @@ impl Reject for SpaceRejection {
     fn kind(&self) -> RejectionKind {
         match self {
             Self::Filter(fault) => fault.kind(),
-            Self::Brake => RejectionKind::Invalid,
             Self::NotFound
             | Self::RoomNotFound
             | Self::CategoryNotFound
@@ -212,6 +211,7 @@ impl Reject for SpaceRejection {
             | Self::RoleName(_)
             | Self::CategoryName(_)
             | Self::SlowMode
+            | Self::Brake
             | Self::DirectSize
             | Self::OverrideContradicts
             | Self::OverrideSpaceWide
@@ -234,7 +234,6 @@ impl Reject for SpaceRejection {
             Self::Topic(_) => Some("topic"),
             Self::SlowMode => Some("slow_mode_s"),
             Self::Filter(_) => Some("rules"),
-            Self::Brake => None,
             Self::DirectSize => Some("accounts"),
             Self::InviteUses => Some("max_uses"),
             Self::InviteTime => Some("expires_at"),

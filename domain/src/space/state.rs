@@ -180,6 +180,12 @@ impl SpaceState {
         self.roles.insert(RoleId::everyone(event.space), everyone);
     }
 
+    fn add_to_direct(&mut self, account: AccountId) {
+        if let Some(direct) = &mut self.direct {
+            direct.participants.insert(account);
+        }
+    }
+
     pub(super) fn apply(&mut self, event: &SpaceEvent) {
         match event {
             SpaceEvent::Created(event) => {
@@ -194,11 +200,7 @@ impl SpaceState {
                 self.roles.insert(RoleId::everyone(event.space), everyone);
             }
             SpaceEvent::DirectOpened(event) => self.open_direct(event),
-            SpaceEvent::DirectAdded(event) => {
-                if let Some(direct) = &mut self.direct {
-                    direct.participants.insert(event.account);
-                }
-            }
+            SpaceEvent::DirectAdded(event) => self.add_to_direct(event.account),
             SpaceEvent::Changed(event) => {
                 set(&mut self.name, event.name.as_ref());
                 self.history = event.history.unwrap_or(self.history);
@@ -265,7 +267,7 @@ impl SpaceState {
                     overrides.remove(&event.whom);
                 }
             }
-            SpaceEvent::RaidBrakeSet(event) => self.brake.set(event),
+            SpaceEvent::RaidBrakeSet(event) => self.brake.set(*event),
             SpaceEvent::Arrived(event) => self.brake.arrived(event),
             SpaceEvent::RaidBegun(event) => self.brake.begun(event),
             SpaceEvent::RaidEnded(event) => self.brake.ended(event),

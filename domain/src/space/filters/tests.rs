@@ -182,13 +182,13 @@ fn who_manages_a_space_sets_its_rules_within_limits() {
         ),
         (
             vec![with(&|rule| {
-                rule.entries = vec!["w".into(); MAX_FILTER_ENTRIES + 1]
+                rule.entries = vec!["w".into(); MAX_FILTER_ENTRIES + 1];
             })],
             "filter.too_many",
         ),
         (
             vec![with(&|rule| {
-                rule.entries = vec!["w*".into(); MAX_FILTER_PATTERNS + 1]
+                rule.entries = vec!["w*".into(); MAX_FILTER_PATTERNS + 1];
             })],
             "filter.too_many",
         ),

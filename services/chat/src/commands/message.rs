@@ -267,7 +267,8 @@ impl<'a> Timeline<'a> {
             .await;
         let written = match done {
             Err(problem) => {
-                self.silence(caller, essence, parties, caught.into_inner()).await;
+                let caught = caught.into_inner().unwrap_or_else(PoisonError::into_inner);
+                self.silence(caller, essence, parties, caught).await;
                 return Err(problem);
             }
             Ok(written) => written,
@@ -293,9 +294,9 @@ impl Timeline<'_> {
         caller: &Caller,
         essence: &C,
         parties: Parties,
-        caught: Result<Option<(String, u32)>, PoisonError<Option<(String, u32)>>>,
+        caught: Option<(String, u32)>,
     ) {
-        let Some((rule, seconds)) = caught.unwrap_or_else(PoisonError::into_inner) else {
+        let Some((rule, seconds)) = caught else {
             return;
         };
         let (worker, space) = (self.worker, self.place.space);

@@ -193,7 +193,6 @@ impl Reports {
         method = "post",
         operation_id = "report_message"
     )]
-    #[expect(clippy::too_many_arguments, reason = "each is a part of the request")]
     async fn file(
         &self,
         session: Session,
@@ -227,7 +226,6 @@ impl Reports {
         method = "get",
         operation_id = "list_reports"
     )]
-    #[expect(clippy::too_many_arguments, reason = "each is a part of the request")]
     async fn list(
         &self,
         session: Session,
