@@ -64,7 +64,10 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
         .await
         .context("reading the address of Postgres")?;
     let keyring = Keyring::open(db, &config.keys).context("opening the keyring")?;
-    let read_metrics = rt.metrics.register(ReadMetrics::register);
+    let read_metrics = rt.metrics.register(|registry| {
+        // The gateway of the same process has its own.
+        ReadMetrics::register(registry.sub_registry_with_prefix("notifier"))
+    });
     let read = ReadModel::connect(read_options(config), read_metrics)
         .await
         .context("opening the read model")?;

@@ -233,9 +233,7 @@ fn leads_out(address: &str) -> bool {
             || c.is_whitespace()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    address.len() <= MAX_ADDRESS_BYTES
-        && SCHEMES.iter().any(|scheme| allowed(&scheme))
-        && !address.contains(hides)
+    address.len() <= MAX_ADDRESS_BYTES && SCHEMES.iter().any(allowed) && !address.contains(hides)
 }
 
 fn escape(html: &mut String, text: &str) {

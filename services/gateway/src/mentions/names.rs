@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_text_full_of_names_is_read_to_a_limit() {
-        let text: String = (0..500).map(|n| format!("@a{n} ")).collect();
+        let text = (0..500).map(|n| format!("@a{n}")).collect::<Vec<_>>().join(" ");
         assert_eq!(at(&text).len(), MAX_NAMES);
         assert!(at(&format!("@{}", "a".repeat(101))).is_empty());
     }

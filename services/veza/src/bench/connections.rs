@@ -102,7 +102,7 @@ pub(super) async fn run(args: &ConnectionsArgs, console: &Console) -> anyhow::Re
             "KiB a socket",
             "≤ 16 KiB",
         ),
-        Row::new("the same in all", after as f64 / (1 << 20) as f64, "MiB", ""),
+        Row::new("the same in all", after as f64 / f64::from(1 << 20), "MiB", ""),
         Row::new("all connected and watching", connected.as_secs_f64(), "s", ""),
     ]);
     let step = console.step("restarting the gateway");

@@ -109,7 +109,9 @@ pub(crate) fn read(
             lines(&mut BufReader::new(file), take)
         }
         pack @ Pack::Zip(_) => {
-            let is_list = |name: &&String| !name.contains('/') && name.ends_with(".jsonl");
+            let is_list = |name: &&String| {
+                !name.contains('/') && Path::new(name).extension().is_some_and(|end| end == "jsonl")
+            };
             let name = pack.names().iter().find(is_list).cloned();
             let name = name.context("there is no .jsonl file in the archive")?;
             let Pack::Zip(mut zip) = pack else { return Ok(()) };

@@ -215,14 +215,14 @@ impl Import {
         self.report.rooms.push(name.clone());
         let mut room = None;
         if !self.dry_run {
-            let make = CreateRoom {
+            let command = CreateRoom {
                 space: self.space,
                 name,
                 kind: RoomKind::Text,
                 category: None,
                 private: channel.private,
             };
-            let made = self.bus.chat(&self.caller(), &make).await;
+            let made = self.bus.chat(&self.caller(), &command).await;
             room = Some(
                 made.with_context(|| format!("making the room {:?}", channel.name))?
                     .room,

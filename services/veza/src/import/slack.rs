@@ -118,7 +118,7 @@ pub(crate) fn read(
     let mut days: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for name in pack.names() {
         if let Some((channel, day)) = name.split_once('/')
-            && day.ends_with(".json")
+            && Path::new(day).extension().is_some_and(|end| end == "json")
         {
             days.entry(channel.to_owned()).or_default().push(name);
         }
@@ -182,7 +182,7 @@ fn message(
         // The archive has only addresses that ask for a sign-in at Slack.
         take(Found::Skipped("file that stayed at Slack"))?;
         let name = file.name.unwrap_or_else(|| "a file".into());
-        body = format!("{body}\n({name})").trim().to_owned();
+        format!("{body}\n({name})").trim().clone_into(&mut body);
     }
     let root = said.thread_ts.filter(|root| *root != said.ts);
     Ok(Found::Message(Message {

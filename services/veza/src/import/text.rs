@@ -37,7 +37,7 @@ fn reference(inside: &str, names: &Names, out: &mut String) {
     } else if let Some(special) = target.strip_prefix('!') {
         out.push_str(label.unwrap_or(special));
     } else if let Some(label) = label.filter(|label| *label != target) {
-        out.push_str(&format!("[{label}]({target})"));
+        out.extend(["[", label, "](", target, ")"]);
     } else {
         out.push_str(target);
     }

@@ -114,9 +114,9 @@ async fn delete_of(person: &Person, message: Uuid) {
 async fn threads_are_new_to_those_who_take_part() {
     let platform = Platform::start().await;
     let ([ada, grace, ben, eve], _, room) = platform.people(["ada", "grace", "ben", "eve"]).await;
-    let root = post(&ada, room, "what do you think?").await;
+    let question = post(&ada, room, "what do you think?").await;
     let opened = eventually("it can be opened", async || {
-        let path = format!("/v1/messages/{root}/thread");
+        let path = format!("/v1/messages/{question}/thread");
         grace.post(&path, &json!({})).await.ok()
     })
     .await;
