@@ -241,12 +241,7 @@ fn access_of(bus: Bus) -> AccessCache {
     AccessCache::new(move |account, space| {
         let bus = bus.clone();
         Box::pin(async move {
-            let caller = Caller {
-                command: ambient::new_uuid().into(),
-                account: Some(account),
-                session: None,
-                seen: None,
-            };
+            let caller = Caller::asking(account);
             bus.chat(&caller, &GetAccess { space }).await
         })
     })

@@ -189,12 +189,7 @@ impl Deciding {
     }
 
     async fn access(&self, account: AccountId, space: SpaceId) -> Result<Access, Problem> {
-        let caller = Caller {
-            command: ambient::new_uuid().into(),
-            account: Some(account),
-            session: None,
-            seen: None,
-        };
+        let caller = Caller::asking(account);
         self.bus.chat(&caller, &GetAccess { space }).await
     }
 

@@ -14,12 +14,9 @@ use veza_readmodel::{PageOf, Range, rows, with_one_more};
 use super::wire::list_request::Range as Asked;
 use super::wire::{ListReply, ListRequest, Message, Position, PostReply, PostRequest, chat_server};
 use super::{caller_of, command, status, uuid_of};
-use crate::http::Identity;
+use crate::http::{DEFAULT_LIMIT, Identity};
 use crate::problems::of_read_model;
 use crate::state::Gateway;
-
-/// Messages of one answer when the request does not say.
-const DEFAULT_LIMIT: u16 = 50;
 
 pub(super) struct Chat(pub(super) Arc<Gateway>);
 

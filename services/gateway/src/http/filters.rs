@@ -7,7 +7,6 @@ use poem_openapi::{Enum, Object, OpenApi};
 use serde::Deserialize;
 use uuid::Uuid;
 use veza_events::{RoleId, space};
-use veza_platform::ambient;
 use veza_platform::contract::Caller;
 use veza_platform::contract::chat::{GetFilters, SetFilters};
 
@@ -100,12 +99,7 @@ impl Filters {
         operation_id = "get_filters"
     )]
     async fn get(&self, session: Session, space: Path<Uuid>) -> Result<Found<FilterRules>, Failure> {
-        let caller = Caller {
-            command: ambient::new_uuid().into(),
-            account: Some(session.account()),
-            session: None,
-            seen: None,
-        };
+        let caller = Caller::asking(session.account());
         let space = (*space).into();
         let found = self.0.chat(&caller, &GetFilters { space }).await?;
         let rules = found.rules.into_iter().map(Into::into).collect();

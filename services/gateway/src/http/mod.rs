@@ -68,6 +68,7 @@ use crate::state::Gateway;
 
 pub(crate) use limits::{FORGET_EVERY, Limits};
 pub use origins::Origins;
+pub(crate) use page::DEFAULT_LIMIT;
 pub use problem::Failure;
 pub(crate) use session::{Identity, identify};
 

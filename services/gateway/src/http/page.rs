@@ -41,4 +41,4 @@ pub(super) fn part(cursor: Option<String>, limit: Option<u16>) -> PageOf {
 }
 
 /// Items of a part when the request does not say.
-pub(super) const DEFAULT_LIMIT: u16 = 50;
+pub(crate) const DEFAULT_LIMIT: u16 = 50;

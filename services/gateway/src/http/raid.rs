@@ -8,7 +8,6 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 use veza_events::Timestamp;
-use veza_platform::ambient;
 use veza_platform::contract::Caller;
 use veza_platform::contract::chat::{GetRaid, ReleaseMember, SetRaidBrake, SwitchRaid};
 
@@ -64,12 +63,7 @@ impl Raid {
     /// Whether there is a raid, and when it would be one; for those who may `mute` or `manage_space`.
     #[oai(path = "/v1/spaces/:space/raid", method = "get", operation_id = "get_raid")]
     async fn get(&self, session: Session, space: Path<Uuid>) -> Result<Found<RaidState>, Failure> {
-        let caller = Caller {
-            command: ambient::new_uuid().into(),
-            account: Some(session.account()),
-            session: None,
-            seen: None,
-        };
+        let caller = Caller::asking(session.account());
         let space = (*space).into();
         let found = self.0.chat(&caller, &GetRaid { space }).await?;
         let state = RaidState {

@@ -33,6 +33,16 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Somebody whose rights are asked about, or who only looks: nothing is written, so no command is remembered.
+    pub fn asking(account: AccountId) -> Self {
+        Self {
+            command: crate::ambient::new_uuid().into(),
+            account: Some(account),
+            session: None,
+            seen: None,
+        }
+    }
+
     /// The signed-in account.
     ///
     /// # Errors
