@@ -20,7 +20,7 @@ pub(crate) struct Platform {
     folder: TestFolder,
 }
 
-pub(crate) const EVERY_ROLE: [&str; 4] = ["accounts", "chat", "projector", "gateway"];
+pub(crate) const EVERY_ROLE: [&str; 5] = ["accounts", "chat", "projector", "gateway", "notifier"];
 
 impl Platform {
     pub(crate) async fn start() -> Self {
