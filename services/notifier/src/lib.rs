@@ -5,6 +5,7 @@
 mod decide;
 mod delivery;
 mod known;
+pub mod mail;
 mod metrics;
 mod stream;
 mod who;

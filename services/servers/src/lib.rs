@@ -1,4 +1,5 @@
-//! Real servers as child processes on loopback: NATS with JetStream, PostgreSQL, Redis, and an S3 server.
+//! Real servers as child processes on loopback: NATS with JetStream, PostgreSQL, Redis, and an S3 server; and a mail
+//! server of our own that delivers nothing.
 //!
 //! For `veza up`, which runs a whole platform on one machine, and for tests. Each server has its data,
 //! password and log in a folder of its own, is ready when `start` returns, and is gone when its value is
@@ -9,6 +10,7 @@ mod fleet;
 mod folder;
 mod http;
 mod log;
+mod mail;
 mod nats;
 mod port;
 mod postgres;
@@ -21,6 +23,7 @@ mod tools;
 
 pub use error::ServerError;
 pub use fleet::{Fleet, FleetNats, FleetOptions};
+pub use mail::{CaughtMail, MailCatcher, MailCatcherOptions, MailTls};
 pub use nats::{Nats, NatsCluster, NatsOptions};
 pub use port::{PortOwner, free_port, owner as port_owner};
 pub use postgres::{Postgres, PostgresOptions};

@@ -49,6 +49,16 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: ProjectionAction,
     },
+    /// Look at mail that a local platform caught, or try the server that the settings name.
+    Mail {
+        #[command(subcommand)]
+        action: MailAction,
+    },
+    /// See to what push services know this installation by.
+    Push {
+        #[command(subcommand)]
+        action: PushAction,
+    },
     /// Write what belongs to a person, or what was said in a space, into a ZIP of JSON and files.
     Export {
         #[command(subcommand)]
@@ -95,6 +105,31 @@ pub(crate) enum ConfigAction {
     Show,
     /// Say what is wrong or doubtful about them.
     Check,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MailAction {
+    /// List the mails that a local platform caught, the newest last.
+    Ls,
+    /// Print one of them.
+    Show {
+        /// Its number in the list; the newest when absent.
+        number: Option<usize>,
+    },
+    /// Send a mail through the server of the settings, and say what came of it.
+    Test {
+        /// To whom.
+        to: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PushAction {
+    /// List the keys, oldest first.
+    Keys,
+    /// Make a new key. Browsers subscribe with it from now on; devices that subscribed with an older one are told as
+    /// before, until they subscribe anew.
+    RotateKeys,
 }
 
 #[derive(Debug, Subcommand)]

@@ -51,6 +51,8 @@ async fn run(cli: Cli, console: &Console) -> anyhow::Result<ExitCode> {
         Command::Doctor => return Ok(commands::doctor::run(&cli, console)),
         Command::Setup => Box::pin(commands::setup::run(&cli, console)).await?,
         Command::Config { action } => return commands::config::run(&cli, action, console),
+        Command::Mail { action } => commands::mail::run(&cli, action, console).await?,
+        Command::Push { action } => commands::push::run(&cli, action, console).await?,
         Command::Import(args) => import::run(&cli, args, console).await?,
         Command::Export { what } => commands::export::run(&cli, what, console).await?,
         Command::Projection { action } => commands::projection::run(&cli, action, console).await?,

@@ -4,6 +4,7 @@
 mod check;
 mod edge;
 mod files;
+mod mail;
 mod notifier;
 mod outgoing;
 mod previews;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 pub use check::{Finding, Severity};
 pub use edge::{GatewayConfig, LimitsConfig, RealtimeConfig};
 pub use files::FilesConfig;
+pub use mail::MailConfig;
 pub use notifier::{NotifierConfig, PushConfig};
 pub use outgoing::OutgoingConfig;
 pub use previews::PreviewsConfig;
@@ -67,6 +69,8 @@ pub struct Config {
     pub notifier: NotifierConfig,
     /// Web Push.
     pub push: PushConfig,
+    /// Mail.
+    pub mail: MailConfig,
     /// Asking servers of others for what people name: pages that they link to, addresses that they are reached at.
     pub outgoing: OutgoingConfig,
     /// What is shown of pages that messages link to.

@@ -80,7 +80,8 @@ impl PushKeys {
         }
     }
 
-    /// Makes a new key, under which browsers subscribe from now on.
+    /// Makes a new key, under which browsers subscribe from now on. Older ones stay in use for the devices that
+    /// subscribed with them; of more than eight the oldest goes, and its devices with it.
     ///
     /// # Errors
     /// `platform.unavailable`
@@ -107,12 +108,25 @@ impl PushKeys {
         newest.ok_or_else(|| Problem::internal(&"there is no push key: run `veza setup`"))
     }
 
+    /// All keys, oldest first: public half, and when it was made.
+    ///
+    /// # Errors
+    /// `platform.unavailable`
+    pub async fn all(&self) -> Result<Vec<(String, Timestamp)>, Problem> {
+        let set = self.set().await?;
+        Ok(set
+            .keys
+            .iter()
+            .map(|key| (key.public.clone(), key.made_at))
+            .collect())
+    }
+
     /// Whether `public` is one of the keys.
     ///
     /// # Errors
     /// `platform.unavailable`
     pub async fn has(&self, public: &str) -> Result<bool, Problem> {
-        Ok(self.set().await?.keys.iter().any(|key| key.public == public))
+        Ok(self.set_with(public).await?.is_some())
     }
 
     /// The value of `Authorization` for a request to `endpoint`, under the key that was subscribed with. `contact`
@@ -126,7 +140,9 @@ impl PushKeys {
         endpoint: &Url,
         contact: &str,
     ) -> Result<Option<String>, Problem> {
-        let set = self.set().await?;
+        let Some(set) = self.set_with(public).await? else {
+            return Ok(None);
+        };
         let Some(stored) = set.keys.iter().find(|key| key.public == public) else {
             return Ok(None);
         };
@@ -145,6 +161,17 @@ impl PushKeys {
         let signature = signature.map_err(|_| Problem::internal(&"a push token could not be signed"))?;
         let token = BASE64URL.encode(signature.as_ref());
         Ok(Some(format!("vapid t={signed}.{token}, k={public}")))
+    }
+
+    /// The set, if it has this key. What is in memory may be older than the key.
+    async fn set_with(&self, public: &str) -> Result<Option<Arc<KeySet>>, Problem> {
+        let has = |set: &KeySet| set.keys.iter().any(|key| key.public == public);
+        let set = self.set().await?;
+        if has(&set) {
+            return Ok(Some(set));
+        }
+        self.known.invalidate(&()).await;
+        Ok(Some(self.set().await?).filter(|set| has(set)))
     }
 
     async fn set(&self) -> Result<Arc<KeySet>, Problem> {

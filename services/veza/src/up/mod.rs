@@ -1,7 +1,7 @@
 //! `veza up`: the whole platform on one machine, real servers included, until Ctrl-C.
 
 mod report;
-mod stack;
+pub(crate) mod stack;
 pub(crate) mod state;
 
 use std::{sync::Arc, time::Duration};

@@ -17,6 +17,9 @@ pub(crate) struct Report {
     pub(crate) docs: String,
     pub(crate) ops: String,
     pub(crate) data: String,
+    /// Where mails lie, if they are caught here.
+    #[serde(default)]
+    pub(crate) mail: Option<String>,
     /// Works once; never written to disk.
     #[serde(skip_deserializing)]
     pub(crate) sign_in: Option<String>,
@@ -24,6 +27,7 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(config: &Config, data: &Path, took: Duration, token: Option<String>) -> Self {
+        let folder = super::stack::mail_folder(data);
         let url = config.gateway.public_url.trim_end_matches('/').to_owned();
         Self {
             pid: std::process::id(),
@@ -32,6 +36,7 @@ impl Report {
             docs: format!("{url}/docs"),
             ops: format!("http://{}", config.telemetry.ops_listen),
             data: data.display().to_string(),
+            mail: folder.is_dir().then(|| folder.display().to_string()),
             sign_in: token.map(|token| format!("{url}/sign-in#{token}")),
             url,
         }
@@ -48,6 +53,12 @@ impl Report {
             ),
             ("Data", self.data.clone()),
         ];
+        if let Some(mail) = &self.mail {
+            rows.push((
+                "Mail",
+                format!("{mail}  (`veza mail ls` shows it; nothing is delivered)"),
+            ));
+        }
         if let Some(link) = &self.sign_in {
             rows.push(("Administrator", format!("{link}  (works once)")));
         }

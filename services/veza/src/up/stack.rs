@@ -1,6 +1,11 @@
 //! The servers of a local platform: started together, watched, started again after a crash.
 
-use std::{future::Future, path::Path, pin::Pin, time::Duration};
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+    pin::Pin,
+    time::Duration,
+};
 
 use anyhow::Context;
 use tokio::time::Instant;
@@ -10,8 +15,8 @@ use veza_platform::{
     lifecycle::Lifecycle,
 };
 use veza_servers::{
-    Exit, Nats, NatsOptions, Postgres, PostgresOptions, Redis, RedisOptions, S3, S3Options, ServerError,
-    Tools,
+    Exit, MailCatcher, MailCatcherOptions, Nats, NatsOptions, Postgres, PostgresOptions, Redis, RedisOptions,
+    S3, S3Options, ServerError, Tools,
 };
 
 use crate::console::Console;
@@ -19,9 +24,15 @@ use crate::console::Console;
 /// A server that crashes more often than this within [`CRASH_WINDOW`] is given up.
 const MAX_CRASHES: usize = 5;
 const CRASH_WINDOW: Duration = Duration::from_mins(1);
+/// Whom mail of a local platform comes from.
+const MAIL_FROM: &str = "Veza <veza@localhost>";
 
 /// The servers of our own; those that the settings name elsewhere are not among them.
-pub(super) struct Stack(Vec<Child>);
+pub(super) struct Stack {
+    children: Vec<Child>,
+    /// Runs in this process.
+    mail: Option<MailCatcher>,
+}
 
 enum Child {
     Nats(Nats),
@@ -113,8 +124,9 @@ impl Stack {
             )
             .await
         };
-        let (nats, postgres, redis, s3) =
-            tokio::try_join!(nats, postgres, redis, s3).context("starting the servers")?;
+        let mail = own(!config.mail.is_on(), catch_mail(data));
+        let (nats, postgres, redis, s3, mail) =
+            tokio::try_join!(nats, postgres, redis, s3, mail).context("starting the servers")?;
 
         let mut children = Vec::new();
         if let Some(nats) = nats {
@@ -135,11 +147,17 @@ impl Stack {
             config.s3.secret_key = Secret::new(s3.secret_key());
             children.push(Child::S3(s3));
         }
+        if let Some(mail) = &mail {
+            config.mail.smtp_url = ServiceUrl::new(mail.url());
+            if config.mail.from.is_empty() {
+                MAIL_FROM.clone_into(&mut config.mail.from);
+            }
+        }
         config
             .keys
             .kek_file
             .get_or_insert_with(|| data.join("keys").join("kek"));
-        Ok(Self(children))
+        Ok(Self { children, mail })
     }
 
     /// Watches the servers: a crash is said, and the server is started again.
@@ -147,8 +165,9 @@ impl Stack {
         let supervision = Supervision {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            _mail: self.mail,
         };
-        for child in self.0 {
+        for child in self.children {
             let task = watch(
                 child,
                 supervision.stop.clone(),
@@ -159,6 +178,19 @@ impl Stack {
         }
         supervision
     }
+}
+
+async fn catch_mail(data: &Path) -> Result<MailCatcher, ServerError> {
+    let options = MailCatcherOptions {
+        dir: mail_folder(data),
+        ..MailCatcherOptions::default()
+    };
+    MailCatcher::start(options).await
+}
+
+/// Where mails lie that a local platform has sent.
+pub(crate) fn mail_folder(data: &Path) -> PathBuf {
+    data.join("mail")
 }
 
 async fn own<S>(
@@ -172,6 +204,8 @@ async fn own<S>(
 pub(super) struct Supervision {
     stop: CancellationToken,
     tasks: TaskTracker,
+    /// Ends when it is dropped.
+    _mail: Option<MailCatcher>,
 }
 
 impl Supervision {

@@ -87,6 +87,7 @@ pub(crate) fn write_settings(data: &Path, config: &Config) -> anyhow::Result<()>
          [postgres]\nurl = {}\n[redis]\nurl = {}\n\
          [s3]\nendpoint = {}\naccess_key = {}\nsecret_key = {}\n\
          [keys]\nkek_file = {}\n\
+         [mail]\nsmtp_url = {}\npassword = {}\nfrom = {}\n\
          [gateway]\nlisten = {}\npublic_url = {}\n",
         text(config.nats.url.expose()),
         text(&config.nats.user),
@@ -99,6 +100,9 @@ pub(crate) fn write_settings(data: &Path, config: &Config) -> anyhow::Result<()>
         text(config.s3.access_key.expose()),
         text(config.s3.secret_key.expose()),
         text(&kek_file.display().to_string()),
+        text(config.mail.smtp_url.expose()),
+        text(config.mail.password.expose()),
+        text(&config.mail.from),
         text(&config.gateway.listen),
         text(&config.gateway.public_url),
     );

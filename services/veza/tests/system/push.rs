@@ -36,6 +36,12 @@ struct Phone {
 
 impl Phone {
     async fn of(person: &Person) -> Self {
+        let key = person.get("/v1/push/key").await.unwrap()["key"].clone();
+        Self::with(person, key.as_str().unwrap().to_owned()).await
+    }
+
+    /// One that subscribes with this key of the installation.
+    async fn with(person: &Person, key: String) -> Self {
         let status = Arc::new(AtomicU16::new(201));
         let answers = Arc::clone(&status);
         let service = Web::start(move |_: &Met| {
@@ -45,11 +51,8 @@ impl Phone {
         .await;
         let device = PushDevice::default();
         let (p256dh, auth) = device.keys();
-        let key = person.get("/v1/push/key").await.unwrap()["key"]
-            .as_str()
-            .unwrap()
-            .to_owned();
-        let body = json!({ "endpoint": service.url("/knock"), "keys": { "p256dh": p256dh, "auth": auth } });
+        let keys = json!({ "p256dh": p256dh, "auth": auth });
+        let body = json!({ "endpoint": service.url("/knock"), "keys": keys, "key": key });
         let added = person.post("/v1/push/subscriptions", &body).await.unwrap();
         Self {
             service,
@@ -280,4 +283,33 @@ async fn devices_come_and_go() {
         again.get("/v1/push/subscriptions").await.unwrap()["items"],
         json!([])
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_key_is_for_new_devices_and_the_others_are_told_as_before() {
+    let platform = Platform::with(&ROLES, 1, &ENV).await;
+    let ([ada, ben], ..) = platform.people(["ada", "ben"]).await;
+    let direct = open(&ada, &ben).await;
+    let old = Phone::of(&ben).await;
+    say(&ada, direct, "before").await;
+    old.is_told(1).await;
+
+    let rotated = platform
+        .fleet
+        .run(&["push", "rotate-keys", "--json"])
+        .await
+        .unwrap();
+    let keys: Value = serde_json::from_str(&rotated).unwrap();
+    assert_eq!(keys.as_array().map(Vec::len), Some(2), "{rotated}");
+    assert_eq!(
+        (&keys[0]["newest"], &keys[1]["newest"]),
+        (&json!(false), &json!(true))
+    );
+    assert_eq!(keys[0]["public"], json!(old.key));
+    let new = Phone::with(&ben, keys[1]["public"].as_str().unwrap().to_owned()).await;
+    say(&ada, direct, "after").await;
+    // Each under the key that it subscribed with, or its service would not believe that it is us.
+    assert_eq!(old.is_told(2).await[1]["text"], "after");
+    assert_eq!(new.is_told(1).await[0]["text"], "after");
+    assert_ne!(old.key, new.key);
 }

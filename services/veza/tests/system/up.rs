@@ -143,6 +143,28 @@ async fn up_serves_says_where_and_leaves_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn mail_is_caught_and_can_be_read() {
+    let up = Up::start().await;
+    assert!(up.report["mail"].as_str().unwrap().ends_with("data/mail"));
+    let none = output(&up.folder, &["mail", "show"]).await;
+    assert!(
+        !none.status.success() && stderr(&none).contains("no such mail"),
+        "{}",
+        stderr(&none)
+    );
+    let sent = output(&up.folder, &["mail", "test", "ada@example.org"]).await;
+    assert!(sent.status.success(), "{}", stderr(&sent));
+    let listed = output(&up.folder, &["mail", "ls", "--json"]).await;
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed}");
+    assert_eq!(listed[0]["to"], "ada@example.org");
+    let shown = output(&up.folder, &["mail", "show", "1"]).await;
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("to try its mail server"), "{shown}");
+    up.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_administrators_link_works_once() {
     let up = Up::start().await;
     let url = up.report["url"].as_str().unwrap();

@@ -1,5 +1,6 @@
 //! What single values cannot show: settings that contradict each other or the profile.
 
+mod mail;
 mod servers;
 
 use std::net::IpAddr;
@@ -57,6 +58,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     findings.times(config);
     findings.outgoing(config);
     findings.push(config);
+    findings.mail(config);
     findings.telemetry(config);
     findings.list
 }

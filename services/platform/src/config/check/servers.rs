@@ -80,6 +80,8 @@ impl Findings {
             ("redis.url", config.redis.url.password()),
             ("s3.access_key", Some(config.s3.access_key.expose())),
             ("s3.secret_key", Some(config.s3.secret_key.expose())),
+            ("mail.smtp_url", config.mail.smtp_url.password()),
+            ("mail.password", Some(config.mail.password.expose())),
         ];
         for (key, secret) in given {
             let Some(secret) = secret else { continue };

@@ -115,3 +115,35 @@ fn an_authority_that_is_never_asked_is_doubtful() {
     });
     assert_eq!(used, []);
 }
+
+#[test]
+fn mail_needs_a_sender_and_no_password_in_clear() {
+    use Severity::{Error, Warning};
+    let with = |url: &str, from: &str| {
+        let (url, from) = (ServiceUrl::new(url), from.to_owned());
+        found(move |c| (c.mail.smtp_url, c.mail.from) = (url, from))
+    };
+    let from = "Veza <noreply@example.org>";
+    assert_eq!(with("smtps://me@mail.example.org:465", from), []);
+    assert_eq!(
+        with("smtp+starttls://mail.example.org", "noreply@example.org"),
+        []
+    );
+    assert_eq!(with("smtp://127.0.0.1:25", from), []);
+    assert_eq!(
+        with("smtp://mail.example.org:25", from),
+        [(Warning, "mail.smtp_url")]
+    );
+    assert_eq!(
+        with("smtp://me:hunter2@mail.example.org:25", from),
+        [(Error, "mail.smtp_url")]
+    );
+    assert_eq!(with("https://mail.example.org", from), [(Error, "mail.smtp_url")]);
+    assert_eq!(with("smtps://mail.example.org", "Veza"), [(Error, "mail.from")]);
+    let nobody = found(|c| {
+        c.mail.smtp_url = ServiceUrl::new("smtps://mail.example.org");
+        c.mail.from = from.to_owned();
+        c.mail.password = Secret::new("hunter2");
+    });
+    assert_eq!(nobody, [(Error, "mail.smtp_url")]);
+}
