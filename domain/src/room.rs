@@ -14,6 +14,7 @@ use crate::{Decider, names, space::SpaceState};
 
 mod change;
 mod emoji;
+mod import;
 mod rejection;
 #[cfg(test)]
 mod tests;
@@ -94,6 +95,8 @@ pub enum RoomCommand {
         mentions: Mentions,
         /// Files that the author names.
         attachments: Vec<Offer>,
+        /// The name that a webhook goes by this once.
+        shown_as: Option<String>,
     },
     /// Bring what somebody else said, elsewhere and before. Nobody is mentioned by it, and nobody waits for it.
     Import {
@@ -184,8 +187,10 @@ impl Decider for Room {
                 reply_to,
                 mentions,
                 attachments,
+                shown_as,
             } => {
                 let space = may_post(context)?;
+                let shown_as = shown_as.map(|name| goes_by(context, &name)).transpose()?;
                 let attachments = attached(context, message, attachments)?;
                 if attachments.is_empty() || !body.is_empty() {
                     may_be_said(context, &body)?;
@@ -204,6 +209,7 @@ impl Decider for Room {
                         attachments,
                         mentions,
                         imported: None,
+                        shown_as: shown_as.map(Into::into),
                         parent: context.parent,
                     }
                     .into(),
@@ -216,7 +222,7 @@ impl Decider for Room {
                 attachments,
                 imported,
             } => {
-                let posted = imported_as(context, message, body, reply_to, attachments, imported)?;
+                let posted = import::imported(context, message, body, reply_to, attachments, imported)?;
                 Ok(vec![posted.into()])
             }
             RoomCommand::OpenThread { .. } if context.parent.is_some() => Err(RoomRejection::ThreadInThread),
@@ -272,6 +278,10 @@ impl RoomContext<'_> {
         self.space.hidden_up_to(self.gate(), self.membership, self.actor)
     }
 
+    fn is_webhook(&self) -> bool {
+        self.space.webhooks.contains_key(&self.actor)
+    }
+
     fn is_archived(&self) -> bool {
         let room = self.space.rooms.get(&self.gate());
         room.is_some_and(|room| room.archived)
@@ -282,7 +292,10 @@ impl RoomContext<'_> {
 fn may_see(context: &RoomContext<'_>) -> Result<SpaceId, RoomRejection> {
     match context.space.space {
         None => Err(RoomRejection::SpaceNotFound),
-        Some(_) if context.membership.standing != Standing::Joined => Err(RoomRejection::SpaceNotFound),
+        // A webhook is in no space, and speaks in its room all the same.
+        Some(_) if context.membership.standing != Standing::Joined && !context.is_webhook() => {
+            Err(RoomRejection::SpaceNotFound)
+        }
         Some(_) if !context.allowed().has(Permission::View) => Err(RoomRejection::NotFound),
         Some(id) => Ok(id),
     }
@@ -316,53 +329,12 @@ fn may_post(context: &RoomContext<'_>) -> Result<SpaceId, RoomRejection> {
     may_express(context, Permission::Post)
 }
 
-/// The space, for those who may put words of others into the room: as many as may change the space itself.
-fn may_import(context: &RoomContext<'_>) -> Result<SpaceId, RoomRejection> {
-    let id = may_see(context)?;
-    let mine = context.space.permissions(context.membership, context.actor);
-    match id {
-        _ if context.is_archived() => Err(RoomRejection::Archived),
-        id if mine.has(Permission::ManageSpace) => Ok(id),
-        _ => Err(RoomRejection::NotAllowed(Permission::ManageSpace)),
+/// People are shown as who they are.
+fn goes_by(context: &RoomContext<'_>, name: &str) -> Result<String, RoomRejection> {
+    if !context.is_webhook() {
+        return Err(RoomRejection::NotAllowed(Permission::ManageIntegrations));
     }
-}
-
-fn imported_as(
-    context: &RoomContext<'_>,
-    message: MessageId,
-    body: String,
-    reply_to: Option<MessageId>,
-    attachments: Vec<Offer>,
-    imported: Imported,
-) -> Result<MessagePosted, RoomRejection> {
-    let space = may_import(context)?;
-    let imported = first_said(context, imported)?;
-    let attachments = attached(context, message, attachments)?;
-    if attachments.is_empty() || !body.is_empty() {
-        // What was said elsewhere was not said against the rules of this space.
-        can_be_shown(&body, context.limits.body)?;
-    }
-    Ok(MessagePosted {
-        space,
-        room: context.room,
-        message,
-        author: context.actor,
-        body: body.into(),
-        reply_to,
-        attachments,
-        mentions: None,
-        imported: Some(imported.into()),
-        parent: context.parent,
-    })
-}
-
-fn first_said(context: &RoomContext<'_>, mut imported: Imported) -> Result<Imported, RoomRejection> {
-    if imported.at > context.now {
-        return Err(RoomRejection::ImportTime);
-    }
-    imported.author = names::shown(&imported.author).map_err(RoomRejection::ImportAuthor)?;
-    imported.reactions.truncate(context.limits.reactions);
-    Ok(imported)
+    names::shown(name).map_err(RoomRejection::ShownAs)
 }
 
 /// The mentions that count: who may not speak to all of a role or room has just written its name.
@@ -394,7 +366,9 @@ pub fn slow_mode(
     let passes = space
         .room_permissions(room, membership, author)
         .has(Permission::ManageMessages);
-    (seconds > 0 && !passes).then(|| Duration::from_secs(seconds.into()))
+    // Webhooks have a rate of their own.
+    (seconds > 0 && !passes && !space.webhooks.contains_key(&author))
+        .then(|| Duration::from_secs(seconds.into()))
 }
 
 fn has_waited(context: &RoomContext<'_>) -> Result<(), RoomRejection> {

@@ -5,8 +5,8 @@ use veza_events::{
     AccountId, CategoryId, InviteId, Permission, Permissions, RoleId, RoomId, SpaceId, Timestamp,
     member::Membership,
     space::{
-        Changed, Created, FilterRule, History, InviteCreated, InviteRevoked, RoleDefined, RoleRemoved,
-        RoomArchived, RoomChanged, RoomCreated, RoomHistory, RoomKind, SpaceEvent, Whom,
+        Changed, Created, FilterRule, History, InviteCreated, InviteRevoked, RoomArchived, RoomChanged,
+        RoomCreated, RoomHistory, RoomKind, SpaceEvent, Whom,
     },
 };
 
@@ -23,9 +23,12 @@ mod properties;
 mod raid;
 mod rejection;
 mod rights;
+mod roles;
+mod slash;
 mod state;
 #[cfg(test)]
 pub(crate) mod tests;
+mod webhook;
 
 pub use direct::{Acquaintance, Direct, DirectCommand, MAX_IN_DIRECT, rights as direct_rights};
 pub use filters::{
@@ -38,7 +41,9 @@ pub use part::{Part, event_part};
 pub use raid::{Brake, HOLD_S, MAX_JOINS_PER_MINUTE, RaidCommand, may_watch_raids};
 pub use rejection::SpaceRejection;
 pub use rights::{Preset, Rank};
+pub use slash::{MAX_OPTIONS, MAX_SLASH_COMMANDS, Slash, SlashCommand};
 pub use state::{Invite, Role, Room, SpaceState};
+pub use webhook::{MAX_WEBHOOKS, Webhook, WebhookCommand};
 
 /// Most rooms of a space, archived ones included, since they stay readable.
 pub const MAX_ROOMS: usize = 500;
@@ -132,6 +137,10 @@ pub enum SpaceCommand {
         /// In the order in which they are looked at.
         rules: Vec<FilterRule>,
     },
+    /// Let programs post by an address.
+    Webhook(WebhookCommand),
+    /// Offer something to be called by a name.
+    Slash(SlashCommand),
     /// Change a room; absent fields stay.
     ChangeRoom {
         /// Which one.
@@ -214,9 +223,9 @@ impl Decider for Space {
                     permissions,
                     rank,
                 };
-                define_role(state, context, role, new)
+                roles::define(state, context, role, new)
             }
-            SpaceCommand::RemoveRole { role } => remove_role(state, context, role),
+            SpaceCommand::RemoveRole { role } => roles::remove(state, context, role),
             SpaceCommand::CreateRoom {
                 room,
                 name,
@@ -236,6 +245,8 @@ impl Decider for Space {
             SpaceCommand::Raid(command) => raid::decide(state, context, command),
             SpaceCommand::SetFilters { rules } => filters::decide(state, rules),
             SpaceCommand::Override(command) => overrides::decide(state, context, command),
+            SpaceCommand::Webhook(command) => webhook::decide(state, context, command),
+            SpaceCommand::Slash(command) => slash::decide(state, context, command),
             SpaceCommand::ChangeRoom {
                 slow_mode_s: Some(seconds),
                 ..
@@ -312,6 +323,8 @@ fn may(state: &SpaceState, context: &SpaceContext<'_>, command: &SpaceCommand) -
         SpaceCommand::Raid(command) => return raid::may(state, context, *command),
         SpaceCommand::SetFilters { .. } => return filters::may(state, context),
         SpaceCommand::Override(command) => return overrides::may(state, context, command.place()),
+        SpaceCommand::Webhook(command) => return webhook::may(state, context, command),
+        SpaceCommand::Slash(command) => return slash::may(state, context, command),
         SpaceCommand::Change { .. } => Permission::ManageSpace,
         SpaceCommand::DefineRole { .. } | SpaceCommand::RemoveRole { .. } => Permission::ManageRoles,
         SpaceCommand::CreateRoom { .. } => Permission::ManageRooms,
@@ -359,58 +372,6 @@ fn change(state: &SpaceState, name: Option<&str>, history: Option<History>) -> D
         .then(|| Changed { name, history }.into())
         .into_iter()
         .collect())
-}
-
-fn define_role(state: &SpaceState, context: &SpaceContext<'_>, role: RoleId, mut new: Role) -> Decision {
-    new.name = names::shown(&new.name).map_err(SpaceRejection::RoleName)?;
-    if state.is_everyone(role) && new.rank != 0 {
-        return Err(SpaceRejection::EveryoneFixed);
-    }
-    if state.removed_roles.contains(&role) {
-        return Err(SpaceRejection::RoleRemoved);
-    }
-    let old = state.roles.get(&role);
-    let highest = Rank::Of(old.map_or(new.rank, |old| old.rank.max(new.rank)));
-    if state.rank(context.membership, context.actor) <= highest {
-        return Err(SpaceRejection::RankTooLow);
-    }
-    let had = old.map_or(Permissions::NONE, |old| old.permissions);
-    let mine = state.permissions(context.membership, context.actor);
-    if !mine.includes(new.permissions.without(had)) {
-        return Err(SpaceRejection::NotYoursToGive);
-    }
-    if old.is_none() && state.roles.len() >= MAX_ROLES {
-        return Err(SpaceRejection::TooManyRoles);
-    }
-    if old == Some(&new) {
-        return Ok(vec![]);
-    }
-    let Role {
-        name,
-        permissions,
-        rank,
-    } = new;
-    Ok(vec![
-        RoleDefined {
-            role,
-            name,
-            permissions,
-            rank,
-        }
-        .into(),
-    ])
-}
-
-fn remove_role(state: &SpaceState, context: &SpaceContext<'_>, role: RoleId) -> Decision {
-    match state.roles.get(&role) {
-        None => Err(SpaceRejection::RoleNotFound),
-        Some(_) if state.is_everyone(role) => Err(SpaceRejection::EveryoneFixed),
-        Some(old) if state.rank(context.membership, context.actor) <= Rank::Of(old.rank) => {
-            Err(SpaceRejection::RankTooLow)
-        }
-        Some(_) if state.removed_roles.len() >= MAX_REMOVED_ROLES => Err(SpaceRejection::TooManyRoles),
-        Some(_) => Ok(vec![RoleRemoved { role }.into()]),
-    }
 }
 
 fn create_room(state: &SpaceState, room: RoomId, name: &str, kind: RoomKind) -> Decision {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, Scopes, Sealed, SessionId, Timestamp, catalogue::events};
+use crate::{AccountId, Scopes, Sealed, SessionId, SpaceId, Timestamp, catalogue::events};
 
 events! {
     /// What can happen to an account.
@@ -147,6 +147,9 @@ pub struct BotRegistered {
     pub display_name: Sealed<String>,
     /// Whether others than its owner may bring it into their spaces.
     pub public: bool,
+    /// Of which space it is a webhook, and therefore no bot that signs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook_of: Option<SpaceId>,
 }
 
 /// A bot is another in what it shows, or in who may bring it in; absent fields stay.

@@ -14,7 +14,7 @@ events! {
     /// What can happen in a timeline.
     pub enum RoomEvent {
         "room.opened.v1" => Opened,
-        "room.message_posted.v1" => MessagePosted seals [body, attachments, mentions, imported],
+        "room.message_posted.v1" => MessagePosted seals [body, attachments, mentions, imported, shown_as],
         "room.message_edited.v1" => MessageEdited seals [body, mentions],
         "room.message_deleted.v1" => MessageDeleted,
         "room.reaction_added.v1" => ReactionAdded,
@@ -170,6 +170,9 @@ facts! {
         /// Where it was first said, if that was not here; its author then is who brought it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         imported: Option<Sealed<Imported>>,
+        /// The name that its author goes by this once; of webhooks alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shown_as: Option<Sealed<String>>,
     }
     /// Its author gave a message another text. What was said before stays in the log.
     MessageEdited {

@@ -35,6 +35,11 @@ events! {
         "space.invite_created.v1" => InviteCreated,
         "space.invite_used.v1" => InviteUsed,
         "space.invite_revoked.v1" => InviteRevoked,
+        "space.webhook_created.v1" => WebhookCreated,
+        "space.webhook_secret_changed.v1" => WebhookSecretChanged,
+        "space.webhook_removed.v1" => WebhookRemoved,
+        "space.slash_command_defined.v1" => SlashCommandDefined,
+        "space.slash_command_removed.v1" => SlashCommandRemoved,
     }
 }
 
@@ -367,4 +372,65 @@ pub struct InviteUsed {
 pub struct InviteRevoked {
     /// Which one.
     pub invite: InviteId,
+}
+
+/// Programs can post into a room by an address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WebhookCreated {
+    /// The account that they post as, which may nothing else.
+    pub webhook: AccountId,
+    /// Into which room.
+    pub room: RoomId,
+    /// SHA-256 of the secret part of its address, hex.
+    pub digest: String,
+    /// Who made it.
+    pub by: AccountId,
+}
+
+/// A webhook has another address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WebhookSecretChanged {
+    /// Which one.
+    pub webhook: AccountId,
+    /// SHA-256 of the secret part of its address, hex.
+    pub digest: String,
+}
+
+/// Nobody posts by a webhook any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WebhookRemoved {
+    /// Which one.
+    pub webhook: AccountId,
+}
+
+/// Something that can stand behind the name of a slash command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SlashOption {
+    /// What it is called.
+    pub name: String,
+    /// What it is, for people.
+    pub description: String,
+    /// Whether the command makes no sense without it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub required: bool,
+}
+
+/// A bot offers something, or offers it differently.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SlashCommandDefined {
+    /// Who takes it.
+    pub bot: AccountId,
+    /// What it is called, without the `/`.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// What can stand behind its name.
+    pub options: Vec<SlashOption>,
+}
+
+/// A slash command is there no more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SlashCommandRemoved {
+    /// Which one.
+    pub name: String,
 }

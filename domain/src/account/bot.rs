@@ -1,7 +1,7 @@
 //! Accounts that programs act for. Somebody answers for each, and it signs in by keys.
 
 use veza_events::{
-    AccountId, Scopes, Sealed, SessionId, Timestamp,
+    AccountId, Scopes, Sealed, SessionId, SpaceId, Timestamp,
     account::{
         AccountEvent, BotChanged, BotKeyCreated, BotKeyRevoked, BotLetGo, BotRegistered, BotRetired,
         BotTakenOn,
@@ -72,6 +72,19 @@ pub enum BotCommand {
         /// Whether others may bring it into their spaces.
         public: bool,
     },
+    /// Make the account of a webhook: nobody signs in as it.
+    RegisterWebhook {
+        /// Its id.
+        account: AccountId,
+        /// Who makes it.
+        owner: AccountId,
+        /// Of which space.
+        space: SpaceId,
+        /// A name that no person has.
+        handle: String,
+        /// As typed.
+        display_name: String,
+    },
     /// Show it differently, or let others bring it in; absent fields stay.
     Change {
         /// Who asks.
@@ -135,6 +148,27 @@ pub(super) fn decide(state: &AccountState, context: &AccountContext, command: Bo
                 handle: handle.trim().into(),
                 display_name: shown.map_err(AccountRejection::DisplayName)?.into(),
                 public,
+                webhook_of: None,
+            };
+            Ok(vec![registered.into()])
+        }
+        BotCommand::RegisterWebhook { .. } if state.account.is_some() => Ok(vec![]),
+        BotCommand::RegisterWebhook {
+            account,
+            owner,
+            space,
+            handle,
+            display_name,
+        } => {
+            let registered = BotRegistered {
+                account,
+                owner,
+                handle: handle.into(),
+                display_name: names::shown(&display_name)
+                    .map_err(AccountRejection::DisplayName)?
+                    .into(),
+                public: false,
+                webhook_of: Some(space),
             };
             Ok(vec![registered.into()])
         }
@@ -251,7 +285,8 @@ pub(super) fn evolve(state: &mut AccountState, event: &AccountEvent) {
             state.bot = Some(Bot {
                 owner: event.owner,
                 public: event.public,
-                retired: false,
+                // A webhook has no keys and is brought in by nobody.
+                retired: event.webhook_of.is_some(),
             });
         }
         AccountEvent::BotChanged(event) => {

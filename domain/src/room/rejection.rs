@@ -78,6 +78,9 @@ pub enum RoomRejection {
     /// The name of who said it cannot be one.
     #[error("the author's name {0}")]
     ImportAuthor(NameFault),
+    /// The name that a webhook wants to go by cannot be one.
+    #[error("the name {0}")]
+    ShownAs(NameFault),
     /// Nothing that can be seen.
     #[error("the message is empty")]
     Empty,
@@ -131,6 +134,7 @@ impl Reject for RoomRejection {
             Self::TooManyPins(_) => "room.too_many_pins",
             Self::ImportTime => "message.import_time",
             Self::ImportAuthor(_) => "message.import_author",
+            Self::ShownAs(_) => "message.shown_as_invalid",
             Self::Empty => "room.message_empty",
             Self::TooLong(_) => "room.message_too_long",
             Self::Control => "room.message_unreadable",
@@ -164,7 +168,8 @@ impl Reject for RoomRejection {
             | Self::TooManyDeleted
             | Self::TooManyAttachments(_)
             | Self::ImportTime
-            | Self::ImportAuthor(_) => RejectionKind::Invalid,
+            | Self::ImportAuthor(_)
+            | Self::ShownAs(_) => RejectionKind::Invalid,
             Self::SlowMode { .. } | Self::TooManyReactions(_) | Self::TooManyPins(_) => RejectionKind::Limit,
         }
     }
@@ -176,6 +181,7 @@ impl Reject for RoomRejection {
             Self::TooManyDeleted => Some("messages"),
             Self::ImportTime => Some("imported.at"),
             Self::ImportAuthor(_) => Some("imported.author"),
+            Self::ShownAs(_) => Some("name"),
             Self::TooManyAttachments(_) | Self::AttachmentNotFound | Self::AttachmentUsed => {
                 Some("attachments")
             }
@@ -218,6 +224,7 @@ impl Reject for RoomRejection {
             | Self::TooManyPins(_)
             | Self::ImportTime
             | Self::ImportAuthor(_)
+            | Self::ShownAs(_)
             | Self::Empty
             | Self::TooLong(_)
             | Self::TooManyAttachments(_)

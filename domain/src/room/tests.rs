@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 use uuid::Uuid;
-use veza_events::space::{RoomArchived, RoomChanged, SpaceEvent};
+use veza_events::space::{RoomArchived, RoomChanged, SpaceEvent, WebhookCreated};
 
 use super::*;
 use crate::{
@@ -36,6 +36,7 @@ fn post(body: &str) -> RoomCommand {
         reply_to: None,
         attachments: Vec::new(),
         mentions: Mentions::default(),
+        shown_as: None,
     }
 }
 
@@ -65,6 +66,7 @@ fn posted(author: AccountId, body: &str) -> MessagePosted {
         attachments: Vec::new(),
         mentions: None,
         imported: None,
+        shown_as: None,
         parent: None,
     }
 }
@@ -292,6 +294,7 @@ fn send(space: &SpaceState, membership: &Membership, body: &str, attachments: Ve
         reply_to: None,
         mentions: Mentions::default(),
         attachments,
+        shown_as: None,
     };
     given::<Room>([]).when(&context, command)
 }
@@ -423,4 +426,48 @@ mod importing {
             import(&space, OWNER, &joined(&[]), body, imported).then_rejected(code);
         }
     }
+}
+
+#[test]
+fn a_webhook_goes_by_another_name_and_people_by_their_own() {
+    let hook: AccountId = Uuid::from_u128(500).into();
+    let made = WebhookCreated {
+        webhook: hook,
+        room: ROOM,
+        digest: "d".into(),
+        by: OWNER,
+    };
+    let space = space(Preset::Private, [made.into()]);
+    let say = |actor, membership: &Membership, name: &str| {
+        let context = RoomContext {
+            room: ROOM,
+            parent: None,
+            space: &space,
+            actor,
+            membership,
+            limits: LIMITS,
+            now: at(0),
+            blocked: false,
+        };
+        let RoomCommand::Post { message, body, .. } = post("hi") else {
+            unreachable!("a post is one")
+        };
+        let command = RoomCommand::Post {
+            message,
+            body,
+            reply_to: None,
+            mentions: Mentions::default(),
+            attachments: Vec::new(),
+            shown_as: Some(name.into()),
+        };
+        given::<Room>([]).when(&context, command)
+    };
+    let out = Membership::default();
+    say(OWNER, &joined(&[]), "Somebody").then_rejected("room.not_allowed");
+    say(hook, &out, " \u{200b} ").then_rejected("message.shown_as_invalid");
+    let expected = MessagePosted {
+        shown_as: Some("Build 7".to_owned().into()),
+        ..posted(hook, "hi")
+    };
+    say(hook, &out, " Build 7 ").then([expected]);
 }

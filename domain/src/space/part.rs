@@ -2,7 +2,7 @@
 //! may change it although a role was made meanwhile.
 
 use veza_events::{
-    CategoryId, InviteId, RoleId, RoomId,
+    AccountId, CategoryId, InviteId, RoleId, RoomId,
     space::{Place, SpaceEvent, Whom},
 };
 
@@ -27,6 +27,10 @@ pub enum Part {
     Filters,
     /// An invitation.
     Invite(InviteId),
+    /// A webhook.
+    Webhook(AccountId),
+    /// What bots offer.
+    Slashes,
 }
 
 /// What an event changed.
@@ -55,6 +59,10 @@ pub fn event_part(event: &SpaceEvent) -> Part {
         SpaceEvent::InviteCreated(event) => Part::Invite(event.invite),
         SpaceEvent::InviteUsed(event) => Part::Invite(event.invite),
         SpaceEvent::InviteRevoked(event) => Part::Invite(event.invite),
+        SpaceEvent::WebhookCreated(event) => Part::Webhook(event.webhook),
+        SpaceEvent::WebhookSecretChanged(event) => Part::Webhook(event.webhook),
+        SpaceEvent::WebhookRemoved(event) => Part::Webhook(event.webhook),
+        SpaceEvent::SlashCommandDefined(_) | SpaceEvent::SlashCommandRemoved(_) => Part::Slashes,
     }
 }
 
@@ -78,6 +86,8 @@ impl SpaceCommand {
             Self::Raid(_) => Some(Part::Raid),
             Self::SetFilters { .. } => Some(Part::Filters),
             Self::CreateInvite { invite, .. } | Self::RevokeInvite { invite } => Some(Part::Invite(*invite)),
+            Self::Webhook(command) => Some(Part::Webhook(command.webhook())),
+            Self::Slash(_) => Some(Part::Slashes),
             Self::UseInvite { .. } => None,
         }
     }

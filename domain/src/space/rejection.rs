@@ -134,6 +134,36 @@ pub enum SpaceRejection {
     /// As many invitations as a space can have.
     #[error("the space has as many invitations as it can have ({max})", max = super::MAX_INVITES)]
     TooManyInvites,
+    /// There is no such webhook, or its secret is another.
+    #[error("there is no such webhook, or its address is another now")]
+    WebhookNotFound,
+    /// As many webhooks as a space can have.
+    #[error("the space has as many webhooks as it can have ({max}); remove one first", max = super::MAX_WEBHOOKS)]
+    TooManyWebhooks,
+    /// Only bots take slash commands.
+    #[error("slash commands are offered by bots; sign in as one")]
+    SlashForBots,
+    /// There is no such slash command, or its bot does not see the room.
+    #[error("there is no such slash command here")]
+    SlashNotFound,
+    /// Another bot has the name.
+    #[error("another bot takes the slash command of this name; choose another")]
+    SlashTaken,
+    /// The name cannot be one.
+    #[error("the name of a slash command has 1 to 32 of a-z, 0-9, - and _")]
+    SlashName,
+    /// The description cannot be one.
+    #[error("the description {0}")]
+    SlashDescription(NameFault),
+    /// The options cannot be some.
+    #[error("a slash command has at most {max} options, named by 1 to 32 of a-z, 0-9, - and _", max = super::MAX_OPTIONS)]
+    SlashOptions,
+    /// More behind the name than anybody would type.
+    #[error("what stands behind the name of a slash command has at most 4000 characters")]
+    SlashTooLong,
+    /// As many slash commands as a space can have.
+    #[error("the space has as many slash commands as it can have ({max})", max = super::MAX_SLASH_COMMANDS)]
+    TooManySlashes,
 }
 
 impl Reject for SpaceRejection {
@@ -180,6 +210,16 @@ impl Reject for SpaceRejection {
             Self::InviteExpired => "invite.expired",
             Self::InviteUsedUp => "invite.used_up",
             Self::TooManyInvites => "space.too_many_invites",
+            Self::WebhookNotFound => "webhook.not_found",
+            Self::TooManyWebhooks => "webhook.too_many",
+            Self::SlashForBots => "slash.for_bots",
+            Self::SlashNotFound => "slash.not_found",
+            Self::SlashTaken => "slash.name_taken",
+            Self::SlashName => "slash.name_invalid",
+            Self::SlashDescription(_) => "slash.description_invalid",
+            Self::SlashOptions => "slash.options_invalid",
+            Self::SlashTooLong => "slash.too_long",
+            Self::TooManySlashes => "slash.too_many",
         }
     }
 
@@ -192,19 +232,23 @@ impl Reject for SpaceRejection {
             | Self::MemberNotFound
             | Self::AccountNotFound
             | Self::RoleNotFound
-            | Self::InviteNotFound => RejectionKind::NotFound,
+            | Self::InviteNotFound
+            | Self::WebhookNotFound
+            | Self::SlashNotFound => RejectionKind::NotFound,
             Self::Exists
             | Self::RoomExists
             | Self::RoomArchived
             | Self::CategoryExists
             | Self::CategoryNotEmpty
             | Self::NotAGroup
-            | Self::InviteExists => RejectionKind::Conflict,
+            | Self::InviteExists
+            | Self::SlashTaken => RejectionKind::Conflict,
             Self::NotAllowed(_)
             | Self::RankTooLow
             | Self::NotYoursToGive
             | Self::EveryoneFixed
-            | Self::Blocked => RejectionKind::Forbidden,
+            | Self::Blocked
+            | Self::SlashForBots => RejectionKind::Forbidden,
             Self::Name(_)
             | Self::RoomName(_)
             | Self::Topic(_)
@@ -216,20 +260,30 @@ impl Reject for SpaceRejection {
             | Self::OverrideContradicts
             | Self::OverrideSpaceWide
             | Self::InviteUses
-            | Self::InviteTime => RejectionKind::Invalid,
+            | Self::InviteTime
+            | Self::SlashName
+            | Self::SlashDescription(_)
+            | Self::SlashOptions
+            | Self::SlashTooLong => RejectionKind::Invalid,
             Self::RoleRemoved | Self::InviteExpired | Self::InviteUsedUp => RejectionKind::Gone,
             Self::TooManyRooms
             | Self::TooManyRoles
             | Self::TooManyCategories
             | Self::TooManyOverrides
             | Self::DirectFull
-            | Self::TooManyInvites => RejectionKind::Limit,
+            | Self::TooManyInvites
+            | Self::TooManyWebhooks
+            | Self::TooManySlashes => RejectionKind::Limit,
         }
     }
 
     fn field(&self) -> Option<&'static str> {
         match self {
-            Self::Name(_) | Self::RoomName(_) | Self::RoleName(_) | Self::CategoryName(_) => Some("name"),
+            Self::Name(_)
+            | Self::RoomName(_)
+            | Self::RoleName(_)
+            | Self::CategoryName(_)
+            | Self::SlashName => Some("name"),
             Self::OverrideContradicts => Some("deny"),
             Self::Topic(_) => Some("topic"),
             Self::SlowMode => Some("slow_mode_s"),
@@ -237,6 +291,9 @@ impl Reject for SpaceRejection {
             Self::DirectSize => Some("accounts"),
             Self::InviteUses => Some("max_uses"),
             Self::InviteTime => Some("expires_at"),
+            Self::SlashDescription(_) => Some("description"),
+            Self::SlashOptions => Some("options"),
+            Self::SlashTooLong => Some("text"),
             _ => None,
         }
     }

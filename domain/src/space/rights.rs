@@ -78,11 +78,15 @@ impl SpaceState {
 
     /// What an account may do in one room. Who cannot see a room may nothing there; nobody says anything in
     /// an archived one.
-    pub fn room_permissions(&self, room: RoomId, membership: &Membership, account: AccountId) -> Permissions {
-        let Some(room) = self.rooms.get(&room) else {
+    pub fn room_permissions(&self, id: RoomId, membership: &Membership, account: AccountId) -> Permissions {
+        let Some(room) = self.rooms.get(&id) else {
             return Permissions::NONE;
         };
-        let allowed = self.permissions_under(self.overrides_in(room), membership, account);
+        let allowed = match self.webhook_permissions(account, id) {
+            Some(_) if membership.standing == Standing::Banned => Permissions::NONE,
+            Some(allowed) => allowed,
+            None => self.permissions_under(self.overrides_in(room), membership, account),
+        };
         if room.archived {
             allowed.without(Permissions::EXPRESSION)
         } else {

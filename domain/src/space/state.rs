@@ -7,7 +7,9 @@ use veza_events::{
     space::{DirectOpened, History, InviteCreated, RoomCreated, RoomHistory, RoomKind, SpaceEvent, Whom},
 };
 
-use super::{Brake, Category, Direct, Filters, Override, Overrides, SpaceRejection, direct_rights};
+use super::{
+    Brake, Category, Direct, Filters, Override, Overrides, Slash, SpaceRejection, Webhook, direct_rights,
+};
 
 /// The structure of a space.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +38,10 @@ pub struct SpaceState {
     pub brake: Brake,
     /// Its invitations that were not revoked.
     pub invites: BTreeMap<InviteId, Invite>,
+    /// Its webhooks, by the accounts that they post as.
+    pub webhooks: BTreeMap<AccountId, Webhook>,
+    /// What bots offer, by name.
+    pub slash: BTreeMap<String, Slash>,
 }
 
 /// What a role allows.
@@ -206,12 +212,7 @@ impl SpaceState {
                 self.history = event.history.unwrap_or(self.history);
             }
             SpaceEvent::RoleDefined(event) => {
-                let role = Role {
-                    name: event.name.clone(),
-                    permissions: event.permissions,
-                    rank: event.rank,
-                };
-                self.roles.insert(event.role, role);
+                self.roles.insert(event.role, event.into());
             }
             SpaceEvent::RoleRemoved(event) => {
                 self.roles.remove(&event.role);
@@ -230,9 +231,7 @@ impl SpaceState {
                 });
             }
             SpaceEvent::RoomArchived(event) => {
-                edit(&mut self.rooms, &event.room, |room| {
-                    room.archived = true;
-                });
+                edit(&mut self.rooms, &event.room, |room| room.archived = true);
             }
             SpaceEvent::RoomPlaced(event) => {
                 edit(&mut self.rooms, &event.room, |room| {
@@ -253,9 +252,7 @@ impl SpaceState {
                     category.position = event.position.unwrap_or(category.position);
                 });
             }
-            SpaceEvent::CategoryRemoved(event) => {
-                self.categories.remove(&event.category);
-            }
+            SpaceEvent::CategoryRemoved(event) => drop(self.categories.remove(&event.category)),
             SpaceEvent::OverrideSet(event) => {
                 let (allow, deny) = (event.allow, event.deny);
                 if let Some(overrides) = self.overrides_mut(event.place) {
@@ -280,9 +277,20 @@ impl SpaceState {
                     invite.uses = invite.uses.saturating_add(1);
                 });
             }
-            SpaceEvent::InviteRevoked(event) => {
-                self.invites.remove(&event.invite);
+            SpaceEvent::InviteRevoked(event) => drop(self.invites.remove(&event.invite)),
+            SpaceEvent::WebhookCreated(event) => {
+                self.webhooks.insert(event.webhook, event.into());
             }
+            SpaceEvent::WebhookSecretChanged(event) => {
+                edit(&mut self.webhooks, &event.webhook, |webhook| {
+                    webhook.digest.clone_from(&event.digest);
+                });
+            }
+            SpaceEvent::WebhookRemoved(event) => drop(self.webhooks.remove(&event.webhook)),
+            SpaceEvent::SlashCommandDefined(event) => {
+                self.slash.insert(event.name.clone(), event.into());
+            }
+            SpaceEvent::SlashCommandRemoved(event) => drop(self.slash.remove(&event.name)),
         }
     }
 }

@@ -1,5 +1,8 @@
 use uuid::Uuid;
-use veza_events::{member::Standing, space::InviteUsed};
+use veza_events::{
+    member::Standing,
+    space::{InviteUsed, RoleDefined, RoleRemoved},
+};
 
 use super::*;
 use crate::scenario::{Given, given};

@@ -4,6 +4,7 @@ mod access;
 mod direct;
 mod files;
 mod filters;
+mod integrations;
 mod member;
 mod message;
 mod post;
@@ -57,6 +58,13 @@ pub(crate) fn router(worker: Arc<Worker>) -> Router<Worker> {
         .on(raid::switch)
         .on(raid::release)
         .on(raid::get)
+        .on(integrations::create_webhook)
+        .on(integrations::change_secret)
+        .on(integrations::remove_webhook)
+        .on(integrations::post)
+        .on(integrations::define)
+        .on(integrations::remove)
+        .on(integrations::call)
         .on(access::get)
 }
 

@@ -80,10 +80,11 @@ impl Source for People {
             Event::Account(AccountEvent::Registered(_)) => state.exists = true,
             Event::Account(AccountEvent::BotRegistered(event)) => {
                 state.exists = true;
-                state.bot = Some(BotFacts {
+                let facts = BotFacts {
                     owner: event.owner,
                     public: event.public,
-                });
+                };
+                state.bot = event.webhook_of.is_none().then_some(facts);
             }
             Event::Account(AccountEvent::BotChanged(event)) => {
                 if let (Some(bot), Some(public)) = (&mut state.bot, event.public) {

@@ -2,6 +2,7 @@
 //! rebuild: commands go to workers over the bus, answers come from the read model and the event log.
 
 mod access;
+mod calls;
 mod changes;
 mod choices;
 mod digest;

@@ -48,7 +48,11 @@ pub(crate) fn of_operation(method: &Method, path: &str) -> Option<Needs> {
             Some(Needs::Scope(Scope::MembersManage))
         }
         ["spaces", _, "members", _, "release"] => Some(Needs::Scope(Scope::MembersManage)),
-        ["spaces", _, "bots", _] => Some(Needs::Person),
+        ["spaces", _, "bots", _] | ["rooms", _, "webhooks", ..] => Some(Needs::Person),
+        ["spaces", _, "commands"] if read => Some(Needs::Token),
+        ["spaces", _, "commands", _] | ["commands", "responses"] => Some(Needs::Scope(Scope::Commands)),
+        // Bots do not call each other: nobody would stop them.
+        ["rooms", _, "commands"] => Some(Needs::Person),
         ["spaces", _, "rooms"] | ["rooms", _] if read => Some(Needs::Token),
         ["spaces", _] | ["spaces", _, "roles" | "invites" | "rooms" | "categories", ..] => structure,
         ["rooms", _] | ["rooms", _, "place"] | ["rooms", _, "overrides", ..] => structure,
@@ -68,7 +72,9 @@ fn of_call(service: &str, call: &str) -> Option<Needs> {
     match (service, call) {
         ("veza.v1.Accounts", "Get" | "VerifyToken") => Some(Needs::Token),
         ("veza.v1.Chat", "List") => Some(Needs::Scope(Scope::MessagesRead)),
-        ("veza.v1.Chat", "Post") => Some(Needs::Scope(Scope::MessagesWrite)),
+        ("veza.v1.Chat", "Post" | "Edit" | "Delete" | "React" | "Unreact" | "Pin" | "Unpin") => {
+            Some(Needs::Scope(Scope::MessagesWrite))
+        }
         _ => None,
     }
 }
@@ -98,7 +104,8 @@ mod tests {
     use super::*;
 
     /// Operations that need no token at all.
-    const OPEN: [(&str, &str); 5] = [
+    const OPEN: [(&str, &str); 6] = [
+        ("post", "/v1/hooks/{webhook}/{code}"),
         ("post", "/v1/accounts"),
         ("post", "/v1/sessions"),
         ("post", "/v1/sessions/link"),

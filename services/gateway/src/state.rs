@@ -11,7 +11,7 @@ use veza_platform::bus::Bus;
 use veza_platform::config::Config;
 use veza_platform::contract::chat::InSpace;
 use veza_platform::contract::{Caller, Command, Problem, ProblemKind};
-use veza_platform::event_log::EventLog;
+use veza_platform::event_log::{EventLog, StreamName};
 use veza_platform::health::Health;
 use veza_platform::kv::{Kv, KvError};
 use veza_platform::ledger::{Ledger, read_problem};
@@ -31,6 +31,7 @@ use crate::files::Intake;
 use crate::http::Origins;
 use crate::mentions::NameBook;
 use crate::previews::Previews;
+use crate::problems;
 use crate::reads::Reads;
 use crate::rooms::RoomIndex;
 use crate::tickets::Tickets;
@@ -185,6 +186,16 @@ impl Gateway {
         let seq = seq.min(last.map_or(0, |last| last.position.seq));
         self.reads.mark(account, room, seq)?;
         Ok(seq)
+    }
+
+    /// Waits until the read model has reached a position, as long as the settings allow.
+    ///
+    /// # Errors
+    /// `platform.behind` and what else the read model says.
+    pub(crate) async fn reached(&self, stream: &StreamName, seq: u64) -> Result<(), Problem> {
+        let within = Duration::from_millis(self.config.gateway.min_seq_wait_ms);
+        let reached = self.read.wait_for(stream.as_str(), seq, within).await;
+        reached.map_err(problems::of_read_model)
     }
 
     fn turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Problem> {

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// First parts of codes.
-const AGGREGATES: [&str; 26] = [
+const AGGREGATES: [&str; 28] = [
+    "slash",
+    "webhook",
     "account",
     "attachment",
     "bot",

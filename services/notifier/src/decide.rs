@@ -204,7 +204,7 @@ impl Deciding {
             message: message.id.uuid(),
             seq: message.seq,
             author: message.author.uuid(),
-            author_name: message.author_display_name.as_deref(),
+            author_name: message.author_name(),
             room_name: room.filter(|name| !name.is_empty()),
             text: text.map(excerpt),
         };

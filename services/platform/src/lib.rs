@@ -23,3 +23,4 @@ pub mod runtime;
 pub mod telemetry;
 pub mod tokens;
 pub mod uploads;
+pub mod webhook_code;

@@ -337,6 +337,7 @@ impl Community {
             attachments: Vec::new(),
             mentions: None,
             imported: None,
+            shown_as: None,
             parent: None,
         };
         let event = RoomEvent::from(posted);

@@ -13,6 +13,7 @@ mod choices;
 mod convert;
 mod directs;
 mod error;
+mod integrations;
 mod mentions;
 mod metrics;
 mod options;

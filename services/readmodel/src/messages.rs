@@ -10,7 +10,7 @@ use crate::rows::{Message, MessageText, PlacedMessage, Reaction, Reactor, Thread
 
 /// Columns of a message row, for a query in which the message is `m`, joined with [`joins`].
 pub const COLUMNS: &str = "m.message, m.room, m.space, m.author, m.body, m.reply_to, m.posted_at, m.seq,
-    m.attachments, m.mentions, m.imported, m.edited_at, m.deleted_at, m.pinned, re.reactions, th.thread, th.replies, th.last_reply_at";
+    m.attachments, m.mentions, m.imported, m.shown_as, m.edited_at, m.deleted_at, m.pinned, re.reactions, th.thread, th.replies, th.last_reply_at";
 
 /// What a query of messages `m` in `schema` joins for [`COLUMNS`]. Few messages have reactions, and none of
 /// those that nothing happened to.
@@ -60,6 +60,7 @@ pub fn read(row: &QueryResult) -> Result<Message, DbErr> {
         attachments: Vec::new(),
         mentions: mentions.map_err(defect)?,
         imported: imported.map_err(defect)?,
+        shown_as: row.try_get("", "shown_as")?,
         edited_at: time("edited_at")?.map(Into::into),
         deleted_at: time("deleted_at")?.map(Into::into),
         pinned: row.try_get::<Option<i64>>("", "pinned")?.is_some(),

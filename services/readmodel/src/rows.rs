@@ -1,10 +1,12 @@
 //! What the queries answer: plain data in the types of the events. `seq` is the sequence of the last event
 //! that changed a row, within the row's stream.
 
+mod bots;
+
 use serde::{Deserialize, Serialize};
 use veza_events::attachment::{AboutAttachment, AttachmentKind};
 use veza_events::{
-    AccountId, AttachmentId, CategoryId, InviteId, MessageId, Permissions, RoleId, RoomId, Scopes, SessionId,
+    AccountId, AttachmentId, CategoryId, InviteId, MessageId, Permissions, RoleId, RoomId, SessionId,
     SpaceId, Timestamp,
     account::InstallationRole,
     member::Standing,
@@ -14,6 +16,8 @@ use veza_events::{
 
 pub use crate::purge::MessagePlace;
 pub use crate::reports::{Report, Resolution};
+
+pub use bots::{Bot, BotKey, SlashCommand, Webhook};
 
 /// What anybody may know of an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,36 +31,6 @@ pub struct Account {
     /// Whether a program acts for it.
     #[serde(default)]
     pub bot: bool,
-    /// Last change.
-    pub seq: u64,
-}
-
-/// A bot, for who answers for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bot {
-    /// What anybody may know.
-    pub account: Account,
-    /// Who answers for it.
-    pub owner: AccountId,
-    /// Whether others may bring it into their spaces.
-    pub public: bool,
-    /// Last change.
-    pub seq: u64,
-}
-
-/// A key that a bot signs in with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BotKey {
-    /// The key.
-    pub id: SessionId,
-    /// What it is called.
-    pub name: Option<String>,
-    /// What its tokens are good for.
-    pub scopes: Scopes,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// Until when it is good.
-    pub expires_at: Option<Timestamp>,
     /// Last change.
     pub seq: u64,
 }
@@ -339,6 +313,9 @@ pub struct Message {
     pub mentions: Mentions,
     /// How it was first said, if that was elsewhere.
     pub imported: Option<Imported>,
+    /// The name that its author went by this once.
+    #[serde(default)]
+    pub shown_as: Option<String>,
     /// When it got its present text; absent while that is the first one.
     pub edited_at: Option<Timestamp>,
     /// When it was taken back: then nothing else of it is left.
@@ -349,6 +326,13 @@ pub struct Message {
     pub reactions: Vec<Reaction>,
     /// The thread about it.
     pub thread: Option<ThreadSummary>,
+}
+
+impl Message {
+    /// The name that is shown with it.
+    pub fn author_name(&self) -> Option<&str> {
+        self.shown_as.as_deref().or(self.author_display_name.as_deref())
+    }
 }
 
 /// A file of a message.

@@ -46,6 +46,7 @@ fn bot(public: bool) -> AccountEvent {
         handle: "robot".into(),
         display_name: "robot".into(),
         public,
+        webhook_of: None,
     }
     .into()
 }
@@ -233,4 +234,36 @@ fn a_key_is_good_until_its_end() {
     };
     assert!(until(None).is_good(at(5)) && until(Some(at(6))).is_good(at(5)));
     assert!(!until(Some(at(5))).is_good(at(5)));
+}
+
+#[test]
+fn a_webhook_has_an_account_that_nobody_signs_in_as() {
+    let space: SpaceId = Uuid::from_u128(70).into();
+    let register = |name: &str| {
+        AccountCommand::Bot(BotCommand::RegisterWebhook {
+            account: robot(),
+            owner: ada(),
+            space,
+            handle: "hook-1".into(),
+            display_name: name.into(),
+        })
+    };
+    given::<Account>([])
+        .when(&CONTEXT, register(" "))
+        .then_rejected("account.display_name_invalid");
+    let registered = AccountEvent::from(BotRegistered {
+        account: robot(),
+        owner: ada(),
+        handle: "hook-1".into(),
+        display_name: "Builds".into(),
+        public: false,
+        webhook_of: Some(space),
+    });
+    given::<Account>([])
+        .when(&CONTEXT, register("Builds"))
+        .then([registered.clone()]);
+    let made = given::<Account>([registered]);
+    made.when(&CONTEXT, register("Builds")).then_nothing();
+    made.when(&CONTEXT, create(ada(), 1, reading(), None))
+        .then_rejected("bot.not_found");
 }

@@ -291,6 +291,7 @@ fn mentioning(mentions: Mentions) -> RoomCommand {
         reply_to: None,
         mentions,
         attachments: Vec::new(),
+        shown_as: None,
     }
 }
 

@@ -5,7 +5,8 @@ use veza_domain::handle::{HandleRejection, NameKind};
 use veza_domain::{Decider, names};
 use veza_events::{AccountId, Event, SessionId, Subject};
 use veza_platform::contract::accounts::{
-    BotKeyCreated, ChangeBot, CreateBotKey, Done, RegisterBot, Registered, RetireBot, RevokeBotKey,
+    BotKeyCreated, ChangeBot, CreateBotKey, Done, RegisterBot, RegisterWebhook, Registered, RetireBot,
+    RevokeBotKey, WebhookRegistered,
 };
 use veza_platform::contract::{Caller, Command, Problem, Sensitive};
 use veza_platform::ledger::{About, Write, Written};
@@ -15,6 +16,9 @@ use super::register::claimed;
 use crate::account::writes;
 use crate::names::is_reserved;
 use crate::worker::Worker;
+
+/// Digits of its id that the handle of a webhook ends with.
+const WEBHOOK_DIGITS: usize = 12;
 
 /// Takes [`RegisterBot`]: that its owner answers for it, the bot and the claim on its name are one batch.
 pub(super) async fn register(
@@ -58,6 +62,27 @@ pub(super) async fn register(
         account: bot,
         position,
     })
+}
+
+/// Takes [`RegisterWebhook`]. Its handle is derived from its id and claimed by nobody: it is only shown.
+pub(super) async fn register_webhook(
+    worker: &Worker,
+    caller: &Caller,
+    command: RegisterWebhook,
+) -> Result<WebhookRegistered, Problem> {
+    let owner = caller.account()?;
+    let account: AccountId = caller.command.derive(owner.uuid(), "webhook");
+    worker.ledger.keys().ensure(account).await?;
+    let id = account.uuid().simple().to_string();
+    let register = BotCommand::RegisterWebhook {
+        account,
+        owner,
+        space: command.space,
+        handle: format!("webhook.{}", &id[id.len() - WEBHOOK_DIGITS..]),
+        display_name: command.name.clone(),
+    };
+    decided(worker, caller, &command, account, &register).await?;
+    Ok(WebhookRegistered { account })
 }
 
 /// Takes [`ChangeBot`].

@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use veza_platform::bus::Router;
 use veza_platform::contract::accounts::{
     Block, ChangeBot, ChangePassword, ChangeProfile, CreateBotKey, EndSession, InviteAdministrator,
-    IssueBotToken, Refresh, Register, RegisterBot, RetireBot, RevokeBotKey, SignIn, SignInByLink, Unblock,
+    IssueBotToken, Refresh, Register, RegisterBot, RegisterWebhook, RetireBot, RevokeBotKey, SignIn,
+    SignInByLink, Unblock,
 };
 use veza_platform::contract::{Caller, Command, Problem, ProblemKind};
 
@@ -63,6 +64,11 @@ pub(crate) fn router(worker: Arc<Worker>) -> Router<Worker> {
         .on(
             async |worker: Arc<Worker>, caller: Caller, command: RegisterBot| {
                 bots::register(&worker, &caller, command).await
+            },
+        )
+        .on(
+            async |worker: Arc<Worker>, caller: Caller, command: RegisterWebhook| {
+                bots::register_webhook(&worker, &caller, command).await
             },
         )
         .on(async |worker: Arc<Worker>, caller: Caller, command: ChangeBot| {

@@ -30,6 +30,7 @@ pub(super) async fn post(worker: Arc<Worker>, caller: Caller, command: Post) -> 
         reply_to: essence.reply_to,
         mentions: mentions.clone(),
         attachments,
+        shown_as: None,
     };
     let place = Place {
         space: essence.space,

@@ -41,6 +41,7 @@ impl accounts_server::Accounts for Accounts {
                     seconds: claims.exp,
                     nanos: 0,
                 }),
+                scope: claims.scope,
             }),
             Err(TokenError::Invalid | TokenError::Expired | TokenError::Revoked) => None,
             Err(error @ TokenError::NotReady) => return Err(status::of(&Problem::from(error))),

@@ -1,19 +1,23 @@
 //! `veza.v1.Chat`
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 use veza_events::RoomId;
+use veza_events::room::Mentions;
 use veza_platform::contract::Problem;
-use veza_platform::contract::chat::Post;
+use veza_platform::contract::chat::{MessageChange, Post, Posted};
 use veza_platform::event_log::{self, StreamName};
 use veza_readmodel::{PageOf, Range, rows, with_one_more};
 
 use super::wire::list_request::Range as Asked;
-use super::wire::{ListReply, ListRequest, Message, Position, PostReply, PostRequest, chat_server};
+use super::wire::{
+    ChangeRequest, EditRequest, ListReply, ListRequest, Message, Position, PostReply, PostRequest,
+    ReactRequest, Seen, chat_server,
+};
 use super::{caller_of, command, status, uuid_of};
+use crate::changes::About;
 use crate::http::{DEFAULT_LIMIT, Identity};
 use crate::problems::of_read_model;
 use crate::state::Gateway;
@@ -33,9 +37,104 @@ impl chat_server::Chat for Chat {
         let listed = self.history(identity, request.into_inner()).await;
         listed.map(Response::new).map_err(|problem| status::of(&problem))
     }
+
+    async fn edit(&self, request: Request<EditRequest>) -> Result<Response<PostReply>, Status> {
+        let identity = caller_of(&request)?;
+        let EditRequest {
+            message,
+            body,
+            command_id,
+            seen,
+        } = request.into_inner();
+        let mentions = Mentions::default();
+        let change = MessageChange::Edit { body, mentions };
+        self.change(identity, (&message, seen), &command_id, change).await
+    }
+
+    async fn delete(&self, request: Request<ChangeRequest>) -> Result<Response<PostReply>, Status> {
+        self.plain(request, MessageChange::Delete).await
+    }
+
+    async fn react(&self, request: Request<ReactRequest>) -> Result<Response<PostReply>, Status> {
+        self.reaction(request, |emoji| MessageChange::React { emoji })
+            .await
+    }
+
+    async fn unreact(&self, request: Request<ReactRequest>) -> Result<Response<PostReply>, Status> {
+        self.reaction(request, |emoji| MessageChange::Unreact { emoji })
+            .await
+    }
+
+    async fn pin(&self, request: Request<ChangeRequest>) -> Result<Response<PostReply>, Status> {
+        self.plain(request, MessageChange::Pin).await
+    }
+
+    async fn unpin(&self, request: Request<ChangeRequest>) -> Result<Response<PostReply>, Status> {
+        self.plain(request, MessageChange::Unpin).await
+    }
 }
 
 impl Chat {
+    async fn plain(
+        &self,
+        request: Request<ChangeRequest>,
+        change: MessageChange,
+    ) -> Result<Response<PostReply>, Status> {
+        let identity = caller_of(&request)?;
+        let ChangeRequest {
+            message,
+            command_id,
+            seen,
+        } = request.into_inner();
+        self.change(identity, (&message, seen), &command_id, change).await
+    }
+
+    async fn reaction(
+        &self,
+        request: Request<ReactRequest>,
+        change: impl Fn(String) -> MessageChange,
+    ) -> Result<Response<PostReply>, Status> {
+        let identity = caller_of(&request)?;
+        let ReactRequest {
+            message,
+            emoji,
+            command_id,
+            seen,
+        } = request.into_inner();
+        self.change(identity, (&message, seen), &command_id, change(emoji))
+            .await
+    }
+
+    async fn change(
+        &self,
+        identity: Identity,
+        about: (&str, Option<Seen>),
+        command_id: &str,
+        change: MessageChange,
+    ) -> Result<Response<PostReply>, Status> {
+        let changed = self.changed(identity, about, command_id, change).await;
+        changed.map(Response::new).map_err(|problem| status::of(&problem))
+    }
+
+    async fn changed(
+        &self,
+        identity: Identity,
+        (message, seen): (&str, Option<Seen>),
+        command_id: &str,
+        change: MessageChange,
+    ) -> Result<PostReply, Problem> {
+        let seen_at = match seen {
+            None => None,
+            Some(Seen { room, seq }) => Some((uuid_of(&room, "seen.room")?, seq)),
+        };
+        let about = About {
+            message: uuid_of(message, "message")?,
+            seen_at,
+        };
+        let caller = command(identity, command_id)?;
+        Ok(self.0.change_message(&caller, about, change).await?.into())
+    }
+
     async fn say(&self, identity: Identity, request: PostRequest) -> Result<PostReply, Problem> {
         let room: RoomId = uuid_of(&request.room, "room")?;
         let caller = command(identity, &request.command_id)?;
@@ -43,20 +142,16 @@ impl Chat {
             "" => None,
             id => Some(uuid_of(id, "reply_to")?),
         };
+        let attachments = request.attachments.iter().map(|id| uuid_of(id, "attachments"));
         let command = Post {
             space: self.0.rooms.place(room).await?.space,
             room,
             body: request.body,
             reply_to,
-            attachments: Vec::new(),
-            mentions: veza_events::room::Mentions::default(),
+            attachments: attachments.collect::<Result<_, _>>()?,
+            mentions: Mentions::default(),
         };
-        let posted = self.0.say(&caller, command).await?;
-        Ok(PostReply {
-            message: posted.message.to_string(),
-            position: Some(posted.position.into()),
-            duplicate: posted.duplicate,
-        })
+        Ok(self.0.say(&caller, command).await?.into())
     }
 
     async fn history(&self, identity: Identity, request: ListRequest) -> Result<ListReply, Problem> {
@@ -105,10 +200,18 @@ impl Chat {
             let detail = "this is no position of the room's stream; pass one of an earlier reply about it";
             return Err(Problem::field("request.min_seq", "min_position", detail));
         }
-        let within = Duration::from_millis(self.0.config.gateway.min_seq_wait_ms);
-        let reached = self.0.read.wait_for(stream.as_str(), wanted.seq, within).await;
-        reached.map_err(of_read_model)?;
+        self.0.reached(stream, wanted.seq).await?;
         Ok(wanted.seq)
+    }
+}
+
+impl From<Posted> for PostReply {
+    fn from(posted: Posted) -> Self {
+        Self {
+            message: posted.message.to_string(),
+            position: Some(posted.position.into()),
+            duplicate: posted.duplicate,
+        }
     }
 }
 

@@ -32,13 +32,15 @@ use super::roles::Roles;
 use super::rooms::Rooms;
 use super::search::Search;
 use super::sessions::Sessions;
+use super::slash::Slashes;
 use super::spaces::Spaces;
 use super::tickets::TicketDesk;
 use super::unread::Unread;
+use super::webhooks::Webhooks;
 use crate::state::Gateway;
 
 type Operations = (
-    (Accounts, Bots, OAuth),
+    (Accounts, Bots, OAuth, Webhooks, Slashes),
     Sessions,
     Spaces,
     Roles,
@@ -97,7 +99,13 @@ pub(super) fn page() -> String {
 fn operations(gateway: &Arc<Gateway>) -> Operations {
     let gateway = || Arc::clone(gateway);
     (
-        (Accounts(gateway()), Bots(gateway()), OAuth(gateway())),
+        (
+            Accounts(gateway()),
+            Bots(gateway()),
+            OAuth(gateway()),
+            Webhooks(gateway()),
+            Slashes(gateway()),
+        ),
         Sessions(gateway()),
         Spaces(gateway()),
         Roles(gateway()),

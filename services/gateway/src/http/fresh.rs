@@ -1,16 +1,13 @@
 //! Reading one's own writes: a read that asks for a position waits until the read model has reached it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::BoxFuture;
 use poem::Request;
 use veza_platform::event_log::Position;
-use veza_readmodel::ReadModel;
 
 use super::header::{Header, header_parameter};
 use super::problem::Failure;
-use crate::problems;
 use crate::state::Gateway;
 
 /// Header with the position, as `Veza-Seq` gave it.
@@ -50,8 +47,7 @@ impl Header for Fresh {
             let detail = "pass `Veza-Seq` of an earlier answer, such as SPACES_0/123";
             return Err(Failure::unreadable("request.min_seq", "Veza-Min-Seq", detail));
         };
-        let within = Duration::from_millis(gateway.config.gateway.min_seq_wait_ms);
-        reached(gateway.read.clone(), position.clone(), within).await?;
+        reached(Arc::clone(gateway), position.clone()).await?;
         Ok(Self {
             asked: Some(position),
         })
@@ -59,9 +55,6 @@ impl Header for Fresh {
 }
 header_parameter!(Fresh);
 
-fn reached(read: ReadModel, wanted: Position, within: Duration) -> BoxFuture<'static, Result<(), Failure>> {
-    Box::pin(async move {
-        let outcome = read.wait_for(wanted.stream.as_str(), wanted.seq, within).await;
-        outcome.map_err(|error| problems::of_read_model(error).into())
-    })
+fn reached(gateway: Arc<Gateway>, wanted: Position) -> BoxFuture<'static, Result<(), Failure>> {
+    Box::pin(async move { Ok(gateway.reached(&wanted.stream, wanted.seq).await?) })
 }

@@ -32,9 +32,10 @@ pub(crate) struct Limits {
     sign_in_address: Meter<IpAddr>,
     sign_in_login: Meter<u64>,
     registration: Meter<IpAddr>,
+    webhook: Meter<u64>,
     preview: Meter<AccountId>,
     report: Meter<AccountId>,
-    /// Logins are remembered as hashes under a key of this process.
+    /// Logins and digests are remembered as hashes under a key of this process.
     logins: RandomState,
 }
 
@@ -62,6 +63,7 @@ impl Limits {
             config.sign_in_per_minute_per_address,
             config.sign_in_per_minute_per_account,
         );
+        let hooks = config.webhook_posts_per_minute;
         let most = config.tracked_callers;
         Self {
             address: Meter::new("address", "request.rate", per_address, minute, burst, most),
@@ -92,6 +94,7 @@ impl Limits {
                 config.reports_per_hour_per_account,
                 most,
             ),
+            webhook: Meter::new("webhook", "webhook.rate", hooks, minute, hooks, most),
             logins: RandomState::new(),
         }
     }
@@ -132,6 +135,11 @@ impl Limits {
         self.report.charge(account)
     }
 
+    /// A message by the webhook whose secret has this digest.
+    pub(crate) fn webhook(&self, digest: &str) -> Verdict {
+        self.webhook.charge(self.logins.hash_one(digest))
+    }
+
     /// Forgets callers that have been quiet long enough to have their full rate again.
     pub(crate) fn forget_quiet(&self) {
         self.address.limiter.retain_recent();
@@ -139,6 +147,7 @@ impl Limits {
         self.sign_in_address.limiter.retain_recent();
         self.sign_in_login.limiter.retain_recent();
         self.registration.limiter.retain_recent();
+        self.webhook.limiter.retain_recent();
         self.preview.limiter.retain_recent();
         self.report.limiter.retain_recent();
     }

@@ -24,7 +24,7 @@ pub(super) struct Message {
     author: Uuid,
     /// The author's handle; absent for an erased account.
     author_handle: Option<String>,
-    /// The author's shown name; absent for an erased account.
+    /// The author's shown name, or the one that a webhook went by this once; absent for an erased account.
     author_display_name: Option<String>,
     /// Whether a program acts for the author.
     author_bot: bool,
@@ -200,12 +200,13 @@ impl Message {
             emoji: reaction.emoji,
             count: reaction.count,
         };
+        let author_name = row.author_name().map(str::to_owned);
         Self {
             id: row.id.uuid(),
             seq: row.seq,
             author: row.author.uuid(),
             author_handle: row.author_handle,
-            author_display_name: row.author_display_name,
+            author_display_name: author_name,
             author_bot: row.author_bot,
             body: row.body,
             html: None,

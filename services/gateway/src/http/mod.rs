@@ -48,6 +48,7 @@ mod search;
 mod seen;
 mod session;
 mod sessions;
+mod slash;
 mod spaces;
 mod tags;
 #[cfg(test)]
@@ -55,6 +56,7 @@ mod tests;
 mod tickets;
 mod unread;
 mod visit;
+mod webhooks;
 
 use std::sync::Arc;
 

@@ -42,6 +42,14 @@ impl Rates {
         self.visit.charged(self.limits.report(account))
     }
 
+    /// A message by the webhook whose secret has this digest: who does not know it uses nothing up.
+    ///
+    /// # Errors
+    /// `webhook.rate`
+    pub(super) fn webhook(&self, digest: &str) -> Result<(), Failure> {
+        self.visit.charged(self.limits.webhook(digest))
+    }
+
     /// A new account.
     ///
     /// # Errors

@@ -168,6 +168,20 @@ impl Once {
         })
     }
 
+    /// The command of a program that posts by a webhook.
+    ///
+    /// # Errors
+    /// `platform.unavailable`.
+    pub(super) async fn webhook(&self, gateway: &Gateway, webhook: AccountId) -> Result<Caller, Failure> {
+        let command = self.command(gateway, &format!("webhook {webhook}")).await?;
+        Ok(Caller {
+            command,
+            account: Some(webhook),
+            session: None,
+            seen: None,
+        })
+    }
+
     async fn command(&self, gateway: &Gateway, scope: &str) -> Result<CommandId, Failure> {
         match &self.key {
             Some(key) => Ok(gateway.command_of(scope, &self.operation, key).await?),

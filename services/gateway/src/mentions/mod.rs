@@ -15,7 +15,7 @@ use moka::sync::Cache;
 use prometheus_client::metrics::counter::Counter;
 use veza_events::room::Mentions;
 use veza_events::{AccountId, Permission, RoomId, SpaceId};
-use veza_platform::contract::chat::{MessageChange, Post, Posted};
+use veza_platform::contract::chat::{MessageChange, Post, PostByWebhook, Posted};
 use veza_platform::contract::{Caller, Problem, ProblemKind};
 use veza_platform::telemetry::Metrics;
 use veza_readmodel::{NameQuery, Named, ReadModel};
@@ -132,6 +132,19 @@ impl Gateway {
     pub(crate) async fn say(&self, caller: &Caller, mut post: Post) -> Result<Posted, Problem> {
         let author = caller.account()?;
         post.mentions = self.mentions(author, post.room, &post.body).await;
+        self.chat(caller, &post).await
+    }
+
+    /// Says something by a webhook, with whom it speaks of.
+    ///
+    /// # Errors
+    /// As [`Self::say`]; `webhook.not_found`.
+    pub(crate) async fn say_by_webhook(
+        &self,
+        caller: &Caller,
+        mut post: PostByWebhook,
+    ) -> Result<Posted, Problem> {
+        post.mentions = self.mentions(post.webhook, post.room, &post.body).await;
         self.chat(caller, &post).await
     }
 

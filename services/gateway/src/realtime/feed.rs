@@ -167,7 +167,12 @@ fn changes_access(record: &Record) -> bool {
             | SpaceEvent::RaidEnded(_)
             | SpaceEvent::InviteCreated(_)
             | SpaceEvent::InviteUsed(_)
-            | SpaceEvent::InviteRevoked(_) => false,
+            | SpaceEvent::InviteRevoked(_)
+            | SpaceEvent::WebhookCreated(_)
+            | SpaceEvent::WebhookSecretChanged(_)
+            | SpaceEvent::WebhookRemoved(_)
+            | SpaceEvent::SlashCommandDefined(_)
+            | SpaceEvent::SlashCommandRemoved(_) => false,
         },
         Some(Err(_)) | None => true,
     }

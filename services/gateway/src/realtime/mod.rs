@@ -11,6 +11,7 @@ mod access;
 mod account;
 mod asyncapi;
 mod commands;
+mod direct;
 mod feed;
 mod frames;
 #[cfg(test)]
@@ -118,6 +119,7 @@ impl Realtime {
             "typing",
             typing::run(Arc::clone(&hub), Duration::from_millis(limits.typing_ttl_ms)),
         );
+        lifecycle.accompany("calls", direct::run(Arc::clone(&hub)));
         lifecycle.accompany("housekeeping", keep_house(Arc::clone(&hub)));
         lifecycle.accompany("revocations", revoke(Arc::clone(&hub)));
         let jitter = Duration::from_millis(

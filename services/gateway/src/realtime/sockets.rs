@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use veza_events::{AccountId, RoomId, SessionId, SpaceId};
+use veza_events::{AccountId, RoomId, Scope, SessionId, SpaceId};
 use veza_platform::ambient;
 
 use super::account::{Chain, LastFrame, Notice};
-use super::frames::{CloseCode, Outgoing, ResetReason};
+use super::frames::{CloseCode, Frame, Outgoing, ResetReason};
 use super::outbox::Outbox;
 use super::room::Room;
 use super::services::Identity;
@@ -219,6 +219,18 @@ impl Sockets {
         for peer in self.lock().by_account.get(&account).into_iter().flatten() {
             peer.chain.tell(notice, &mut last, &peer.outbox);
         }
+    }
+
+    /// Tells the sockets of an account something that is in no chain, if they are a person's or good for `scope`. Returns how
+    /// many.
+    pub(super) fn tell_directly(&self, account: AccountId, scope: Option<Scope>, frame: &Frame) -> usize {
+        let state = self.lock();
+        let good = |peer: &&Arc<Peer>| match (peer.identity.scopes, scope) {
+            (Some(held), Some(scope)) => held.has(scope),
+            (Some(_), None) | (None, _) => true,
+        };
+        let peers = state.by_account.get(&account).into_iter().flatten().filter(good);
+        peers.inspect(|peer| peer.outbox.push(frame)).count()
     }
 
     /// The sockets of an account were not told something.

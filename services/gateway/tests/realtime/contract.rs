@@ -113,6 +113,31 @@ async fn asked_whether_it_is_there() -> BTreeSet<String> {
     quiet.kinds.0
 }
 
+/// What another gateway passes on: a call of a slash command, and an answer to one.
+async fn called_and_answered(stage: &Stage, client: &mut Client, room: RoomId) {
+    let server: async_nats::ServerAddr = stage.nats.url().parse().unwrap();
+    let (user, password) = (server.username().unwrap(), server.password().unwrap());
+    let options = async_nats::ConnectOptions::with_user_and_password(user.into(), password.into());
+    let other = options.connect(server).await.unwrap();
+    let account = client.account.unwrap();
+    let invoke = json!({"invoke": {
+        "invocation": ambient::new_uuid(), "space": ambient::new_uuid(), "room": room, "by": account,
+        "name": "weather", "text": "Paris", "token": "x", "expires_at": "2026-01-02T03:04:05Z",
+    }});
+    let whisper = json!({"whisper": {
+        "invocation": ambient::new_uuid(), "room": room, "by": account, "body": "it rains",
+    }});
+    for (direct, frame) in [(invoke, "invoke"), (whisper, "whisper")] {
+        let subject = format!("live.direct.{account}");
+        // The answer says that somebody was there.
+        other.request(subject, direct.to_string().into()).await.unwrap();
+        client.until(frame).await;
+    }
+    let nobody = format!("live.direct.{}", ambient::new_uuid());
+    let request = async_nats::Request::new().timeout(Some(Duration::from_millis(200)));
+    assert!(other.send_request(nobody, request).await.is_err());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_documented_frame_is_seen_as_it_is_documented() {
     let stage = Stage::with(|limits| {
@@ -159,6 +184,7 @@ async fn every_documented_frame_is_seen_as_it_is_documented() {
         told["type"] == "account.read" || told["type"] == "account.notifications",
         "{told}"
     );
+    called_and_answered(&stage, &mut ann, room).await;
     // More than may wait for anybody.
     stage.world.say(room, account, &"x".repeat(3_000)).await;
     bob.until("lag").await;

@@ -128,6 +128,7 @@ impl World {
             attachments: Vec::new(),
             mentions: None,
             imported: None,
+            shown_as: None,
             parent: None,
         };
         let seq = self

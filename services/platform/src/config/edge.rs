@@ -177,6 +177,9 @@ pub struct LimitsConfig {
     /// New accounts per hour from one address.
     #[schemars(range(min = 1))]
     pub registrations_per_hour_per_address: u32,
+    /// Messages per minute by one webhook.
+    #[schemars(range(min = 1))]
+    pub webhook_posts_per_minute: u32,
     /// Links per minute that are looked at for one account, beside those that are remembered.
     #[schemars(range(min = 1))]
     pub previews_per_minute_per_account: u32,
@@ -197,6 +200,7 @@ impl Default for LimitsConfig {
             sign_in_per_minute_per_account: 10,
             sign_in_per_minute_per_address: 30,
             registrations_per_hour_per_address: 20,
+            webhook_posts_per_minute: 60,
             previews_per_minute_per_account: 60,
             reports_per_hour_per_account: 30,
             tracked_callers: 100_000,

@@ -1,7 +1,7 @@
 //! What the accounts workers take, on `cmd.accounts`.
 
 use serde::{Deserialize, Serialize};
-use veza_events::{AccountId, Scopes, SessionId, Timestamp};
+use veza_events::{AccountId, Scopes, SessionId, SpaceId, Timestamp};
 
 use super::{Sensitive, commands};
 use crate::event_log::Position;
@@ -120,6 +120,22 @@ pub struct RegisterBot {
     pub public: bool,
 }
 
+/// Make the account that a webhook posts as. Whether there may be one is decided with the webhook itself.
+#[derive(Serialize, Deserialize)]
+pub struct RegisterWebhook {
+    /// Of which space.
+    pub space: SpaceId,
+    /// The name shown with what it posts.
+    pub name: String,
+}
+
+/// A webhook can be made.
+#[derive(Serialize, Deserialize)]
+pub struct WebhookRegistered {
+    /// Its account.
+    pub account: AccountId,
+}
+
 /// Change a bot of one's own; absent fields stay.
 #[derive(Serialize, Deserialize)]
 pub struct ChangeBot {
@@ -223,6 +239,7 @@ commands! {
     "block": Block => Done,
     "unblock": Unblock => Done,
     "register_bot": RegisterBot => Registered,
+    "register_webhook": RegisterWebhook => WebhookRegistered,
     "change_bot": ChangeBot => Done,
     "retire_bot": RetireBot => Done,
     "create_bot_key": CreateBotKey => BotKeyCreated,

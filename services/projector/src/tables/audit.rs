@@ -42,6 +42,8 @@ impl<'a> Audit<'a> {
             SpaceEvent::InviteCreated(event) => {
                 json!({ "max_uses": event.max_uses, "expires_at": event.expires_at }).to_string()
             }
+            SpaceEvent::WebhookCreated(event) => json!({ "room": event.room }).to_string(),
+            SpaceEvent::WebhookSecretChanged(_) => "{}".to_owned(),
             event => {
                 let body = event.encode().expect("nothing in it is sealed");
                 String::from_utf8(body).expect("JSON is UTF-8")
@@ -166,7 +168,8 @@ fn target(space: SpaceId, event: &SpaceEvent) -> Option<(&'static str, Uuid)> {
         | SpaceEvent::FiltersSet(_)
         | SpaceEvent::RaidBrakeSet(_)
         | SpaceEvent::RaidBegun(_)
-        | SpaceEvent::RaidEnded(_) => ("space", space.uuid()),
+        | SpaceEvent::RaidEnded(_)
+        | SpaceEvent::SlashCommandRemoved(_) => ("space", space.uuid()),
         SpaceEvent::RoleDefined(event) => ("role", event.role.uuid()),
         SpaceEvent::RoleRemoved(event) => ("role", event.role.uuid()),
         SpaceEvent::RoomCreated(event) => ("room", event.room.uuid()),
@@ -180,6 +183,10 @@ fn target(space: SpaceId, event: &SpaceEvent) -> Option<(&'static str, Uuid)> {
         SpaceEvent::OverrideRemoved(event) => overridden(event.whom),
         SpaceEvent::InviteCreated(event) => ("invite", event.invite.uuid()),
         SpaceEvent::InviteRevoked(event) => ("invite", event.invite.uuid()),
+        SpaceEvent::WebhookCreated(event) => ("account", event.webhook.uuid()),
+        SpaceEvent::WebhookSecretChanged(event) => ("account", event.webhook.uuid()),
+        SpaceEvent::WebhookRemoved(event) => ("account", event.webhook.uuid()),
+        SpaceEvent::SlashCommandDefined(event) => ("account", event.bot.uuid()),
     })
 }
 

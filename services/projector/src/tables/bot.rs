@@ -34,6 +34,8 @@ impl<'a> Bots<'a> {
     pub(super) fn take(&mut self, account: AccountId, moment: Moment, event: &'a AccountEvent) {
         let bot = account.uuid();
         match event {
+            // Webhooks are their space's.
+            AccountEvent::BotRegistered(event) if event.webhook_of.is_some() => {}
             AccountEvent::BotRegistered(event) => {
                 let change = self.change(bot, moment);
                 change.owner = Some(event.owner.uuid());

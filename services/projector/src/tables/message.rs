@@ -339,7 +339,7 @@ impl<'a> Messages<'a> {
         query.execute(&mut *connection).await?;
         // A reply that is gone counts no more for its thread.
         let sql = "WITH gone AS (
-                UPDATE {s}.message m SET body = NULL, mentions = NULL, imported = NULL, attachments = 0, edited_at = NULL, pinned = NULL,
+                UPDATE {s}.message m SET body = NULL, mentions = NULL, imported = NULL, shown_as = NULL, attachments = 0, edited_at = NULL, pinned = NULL,
                     pinned_by = NULL, language = 'veza.any_words', deleted_at = u.at, deleted_by = u.by
                 FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[]) AS u (message, at, by)
                 WHERE m.message = u.message AND m.deleted_at IS NULL RETURNING m.room

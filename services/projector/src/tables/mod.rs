@@ -9,6 +9,7 @@ mod attachment;
 mod audit;
 mod bot;
 mod direct;
+mod integration;
 mod member;
 mod message;
 mod overrides;
@@ -81,6 +82,7 @@ pub(crate) struct Changes<'a> {
     members: member::Members<'a>,
     audit: audit::Audit<'a>,
     bots: bot::Bots<'a>,
+    integrations: integration::Integrations<'a>,
     directs: direct::Directs,
     rooms: room::Rooms<'a>,
     attachments: attachment::Attachments<'a>,
@@ -126,6 +128,7 @@ impl<'a> Changes<'a> {
             }
             (Event::Space(event), Subject::Space(_, space)) => {
                 self.spaces.take(*space, moment, event);
+                self.integrations.take(*space, moment, event);
                 self.overrides.take(space.uuid(), seq, event);
                 self.directs.space(space.uuid(), moment, event);
                 self.audit.space(*space, moment, recorded.envelope.actor, event);
@@ -160,6 +163,7 @@ impl<'a> Changes<'a> {
         written.rows += self.bots.write(connection, schema).await?;
         written.rows += self.spaces.write(connection, schema).await?;
         written.rows += self.overrides.write(connection, schema).await?;
+        written.rows += self.integrations.write(connection, schema).await?;
         written.rows += self.members.write(connection, schema).await?;
         written.rows += self.directs.write(connection, schema).await?;
         written.rows += self.audit.write(connection, schema).await?;

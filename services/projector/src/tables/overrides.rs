@@ -100,7 +100,12 @@ impl<'a> Overrides<'a> {
             | SpaceEvent::RaidEnded(_)
             | SpaceEvent::InviteCreated(_)
             | SpaceEvent::InviteUsed(_)
-            | SpaceEvent::InviteRevoked(_) => {}
+            | SpaceEvent::InviteRevoked(_)
+            | SpaceEvent::WebhookCreated(_)
+            | SpaceEvent::WebhookSecretChanged(_)
+            | SpaceEvent::WebhookRemoved(_)
+            | SpaceEvent::SlashCommandDefined(_)
+            | SpaceEvent::SlashCommandRemoved(_) => {}
         }
     }
 

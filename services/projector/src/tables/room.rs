@@ -111,6 +111,7 @@ impl<'a> Rooms<'a> {
                     posted_at: moment.at,
                     files: u16::try_from(event.attachments.len()).unwrap_or(u16::MAX),
                     imported: event.imported.as_ref().and_then(|sealed| sealed.clear()).cloned(),
+                    shown_as: shown_as(event).map(Cow::into_owned),
                     fate: Fate {
                         mentions: mentions_of(event).cloned().unwrap_or_default(),
                         ..Fate::default()
@@ -160,7 +161,8 @@ impl<'a> Rooms<'a> {
             Vec::with_capacity(count),
             Vec::with_capacity(count),
         );
-        let (mut languages, mut files, mut imported) = (
+        let (mut languages, mut files, mut imported, mut names) = (
+            Vec::with_capacity(count),
             Vec::with_capacity(count),
             Vec::with_capacity(count),
             Vec::with_capacity(count),
@@ -178,6 +180,7 @@ impl<'a> Rooms<'a> {
             seqs.push(moment.seq);
             files.push(i32::try_from(event.attachments.len()).unwrap_or(i32::MAX));
             mentions.push(mentions_json(mentions_of(event)));
+            names.push(shown_as(event));
             imported.push(
                 event
                     .imported
@@ -188,12 +191,12 @@ impl<'a> Rooms<'a> {
         }
         let insert =
             "INSERT INTO {s}.message (message, room, space, author, body, reply_to, posted_at, seq, mentions,
-                language, attachments, imported)
+                language, attachments, imported, shown_as)
             SELECT u.message, u.room, u.space, u.author, u.body, u.reply_to, u.at, u.seq, u.mentions::jsonb,
-                u.language::regconfig, u.files, u.imported::jsonb
+                u.language::regconfig, u.files, u.imported::jsonb, u.shown_as
             FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::uuid[],
-                $7::timestamptz[], $8::int8[], $9::text[], $10::text[], $11::int4[], $12::text[])
-                AS u (message, room, space, author, body, reply_to, at, seq, mentions, language, files, imported)
+                $7::timestamptz[], $8::int8[], $9::text[], $10::text[], $11::int4[], $12::text[], $13::text[])
+                AS u (message, room, space, author, body, reply_to, at, seq, mentions, language, files, imported, shown_as)
             ON CONFLICT (message) DO NOTHING";
         let in_threads = self.posted.iter().any(|(_, event)| event.parent.is_some());
         let sql = if in_threads {
@@ -223,7 +226,8 @@ impl<'a> Rooms<'a> {
             .bind(mentions)
             .bind(languages)
             .bind(files)
-            .bind(imported);
+            .bind(imported)
+            .bind(names);
         if in_threads {
             let row = query.fetch_one(connection).await?;
             return Ok(row.try_get::<i64, _>(0)?.cast_unsigned());
@@ -276,6 +280,11 @@ impl<'a> Rooms<'a> {
 
 fn mentions_of(event: &MessagePosted) -> Option<&Mentions> {
     event.mentions.as_ref().and_then(|mentions| mentions.clear())
+}
+
+fn shown_as(event: &MessagePosted) -> Option<Cow<'_, str>> {
+    let name = event.shown_as.as_ref().and_then(|name| name.clear());
+    name.map(text)
 }
 
 /// As it lies in a column of JSON, which takes no NUL.

@@ -119,7 +119,12 @@ impl<'a> Spaces<'a> {
             | SpaceEvent::Arrived(_)
             | SpaceEvent::RaidBegun(_)
             | SpaceEvent::RaidEnded(_)
-            | SpaceEvent::DirectAdded(_) => {}
+            | SpaceEvent::DirectAdded(_)
+            | SpaceEvent::WebhookCreated(_)
+            | SpaceEvent::WebhookSecretChanged(_)
+            | SpaceEvent::WebhookRemoved(_)
+            | SpaceEvent::SlashCommandDefined(_)
+            | SpaceEvent::SlashCommandRemoved(_) => {}
             SpaceEvent::RoomArchived(event) => self.room(event.room.uuid(), seq).archived = true,
             SpaceEvent::InviteCreated(event) => {
                 self.invite(event.invite.uuid(), seq).created = Some((event, id, at));

@@ -353,6 +353,7 @@ async fn a_message_that_is_in_the_log_twice_is_shown_once() {
         attachments: Vec::new(),
         mentions: None,
         imported: None,
+        shown_as: None,
         parent: None,
     });
     let fact = Fact {

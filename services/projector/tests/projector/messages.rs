@@ -84,6 +84,7 @@ impl<'a> Tale<'a> {
             attachments: Vec::new(),
             mentions: self.mentions(),
             imported: None,
+            shown_as: None,
             parent: self.parent(room),
         };
         self.messages.push((message, author, room));

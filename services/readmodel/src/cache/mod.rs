@@ -64,6 +64,9 @@ pub struct CachedMessage {
     /// How it was first said, if that was elsewhere.
     #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
     pub imported: Option<Imported>,
+    /// The name that its author went by this once.
+    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
+    pub shown_as: Option<String>,
     /// What became of it; most messages stay as they are.
     #[serde(flatten, default)]
     pub fate: Fate,
@@ -113,6 +116,7 @@ impl From<CachedMessage> for Message {
             attachments: Vec::new(),
             mentions: cached.fate.mentions,
             imported: cached.imported,
+            shown_as: cached.shown_as,
             edited_at: cached.fate.edited_at,
             deleted_at: cached.fate.deleted_at,
             pinned: cached.fate.pinned,
@@ -133,6 +137,7 @@ impl From<&Message> for CachedMessage {
             posted_at: message.posted_at.time(),
             files: message.files,
             imported: message.imported.clone(),
+            shown_as: message.shown_as.clone(),
             fate: Fate {
                 mentions: message.mentions.clone(),
                 edited_at: message.edited_at,

@@ -115,6 +115,7 @@ async fn message(
         attachments: Vec::new(),
         mentions: None,
         imported: None,
+        shown_as: None,
         parent: None,
     };
     let write = Write {

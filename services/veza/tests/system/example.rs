@@ -1,4 +1,4 @@
-//! The example client in another language talks through a kill of every role.
+//! The examples in another language: a client that talks through a kill of every role, and a bot.
 
 use std::{
     path::{Path, PathBuf},
@@ -6,12 +6,17 @@ use std::{
     time::Duration,
 };
 
+use serde_json::json;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     process::Command,
 };
 
-use crate::platform::{EVERY_ROLE, Platform};
+use veza_client::Socket;
+
+use crate::bots::make;
+use crate::platform::{EVERY_ROLE, PATIENCE, Platform};
+use crate::structure::put;
 
 /// What the example needs beside Python; `./veza test` puts it there.
 fn packages() -> PathBuf {
@@ -56,4 +61,49 @@ async fn the_python_example_talks_through_a_kill_of_every_role() {
     assert!(status.success(), "{errors}");
     let last = lines.next_line().await.unwrap().unwrap();
     assert!(last.starts_with("120 messages, each once and in order"), "{last}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_python_bot_answers_a_slash_command_to_all_and_to_one() {
+    let platform = Platform::start().await;
+    let ([ada], space, room) = platform.people(["ada"]).await;
+    let (bot, _, secret) = make(&ada, "dice", &["messages:write", "commands"]).await;
+    put(&ada, &format!("/v1/spaces/{space}/bots/{bot}"), json!({}))
+        .await
+        .unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/python/bot.py");
+    let mut child = Command::new("python3")
+        .env("PYTHONPATH", packages())
+        .env("VEZA_BOT_SECRET", secret)
+        .arg(script)
+        .arg(platform.fleet.url())
+        .args([space.to_string(), bot.to_string()])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let ready = tokio::time::timeout(PATIENCE, lines.next_line()).await;
+    assert_eq!(ready.unwrap().unwrap().as_deref(), Some("ready"));
+
+    let mut socket = Socket::connect(&ada, &json!({})).await.unwrap();
+    socket.watch(room).await.unwrap();
+    let calls = format!("/v1/rooms/{room}/commands");
+    ada.post(&calls, &json!({ "name": "dice", "text": "2d6" }))
+        .await
+        .unwrap();
+    let event = socket.wait_for("event").await.unwrap();
+    let body = event["data"]["body"].as_str().unwrap();
+    assert!(
+        body.starts_with("rolled 2d6: ") && event["by"] == bot.to_string(),
+        "{event}"
+    );
+    ada.post(&calls, &json!({ "name": "dice", "text": "help" }))
+        .await
+        .unwrap();
+    let whisper = socket.wait_for("whisper").await.unwrap();
+    assert!(
+        whisper["body"].as_str().unwrap().contains("/dice 2d6"),
+        "{whisper}"
+    );
 }

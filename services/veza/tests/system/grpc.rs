@@ -8,7 +8,8 @@ use veza_gateway::grpc::wire::accounts_client::AccountsClient;
 use veza_gateway::grpc::wire::chat_client::ChatClient;
 use veza_gateway::grpc::wire::list_request::Range;
 use veza_gateway::grpc::wire::{
-    GetAccountRequest, ListReply, ListRequest, PostReply, PostRequest, VerifyTokenRequest,
+    ChangeRequest, EditRequest, GetAccountRequest, ListReply, ListRequest, PostReply, PostRequest,
+    ReactRequest, Seen, VerifyTokenRequest,
 };
 
 use crate::platform::{PASSWORD, Platform, eventually};
@@ -204,4 +205,104 @@ async fn what_http_refuses_grpc_refuses_with_the_same_code() {
         let principal = accounts.verify_token(asked).await.unwrap().into_inner().principal;
         assert_eq!(principal.map(|one| one.account), account.map(|id| id.to_string()));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_changes_messages_by_its_token_as_far_as_its_scopes_go() {
+    let platform = Platform::start().await;
+    let ([ada], space, room) = platform.people(["ada"]).await;
+    let (bot, _, secret) = crate::bots::make(&ada, "robot", &["messages:read", "messages:write"]).await;
+    let bring = format!("/v1/spaces/{space}/bots/{bot}");
+    crate::structure::put(&ada, &bring, serde_json::json!({}))
+        .await
+        .unwrap();
+    let token = platform.api().bot(bot, &secret).await.unwrap().access_token();
+    let channel = Channel::from_shared(platform.fleet.url())
+        .unwrap()
+        .connect()
+        .await
+        .unwrap();
+    let mut chat = ChatClient::new(channel.clone());
+    let posted = post(&mut chat, &token, words(room, "helo")).await.unwrap();
+    let seen = Some(Seen {
+        room: room.to_string(),
+        seq: posted.position.as_ref().unwrap().seq,
+    });
+    let edit = EditRequest {
+        message: posted.message.clone(),
+        body: "hello".into(),
+        command_id: String::new(),
+        seen: seen.clone(),
+    };
+    let edited = chat
+        .edit(with_token(edit.clone(), &token))
+        .await
+        .unwrap()
+        .into_inner();
+    let react = ReactRequest {
+        message: posted.message.clone(),
+        emoji: "👍".into(),
+        command_id: String::new(),
+        seen: seen.clone(),
+    };
+    chat.react(with_token(react.clone(), &token)).await.unwrap();
+    let everything = ListRequest {
+        room: room.to_string(),
+        min_position: edited.position.clone(),
+        ..ListRequest::default()
+    };
+    let read = list(&mut chat, &token, everything).await.unwrap();
+    assert_eq!(read.messages[0].body.as_deref(), Some("hello"));
+    chat.unreact(with_token(react, &token)).await.unwrap();
+    let change = ChangeRequest {
+        message: posted.message.clone(),
+        command_id: String::new(),
+        seen: seen.clone(),
+    };
+    let status = chat.pin(with_token(change.clone(), &token)).await.unwrap_err();
+    assert_eq!(
+        reason(&status),
+        (Code::PermissionDenied, "room.not_allowed".to_owned())
+    );
+    chat.pin(with_token(change.clone(), &ada.access_token()))
+        .await
+        .unwrap();
+    chat.unpin(with_token(change.clone(), &ada.access_token()))
+        .await
+        .unwrap();
+    chat.delete(with_token(change, &token)).await.unwrap();
+    let status = chat
+        .edit(with_token(
+            EditRequest {
+                message: "x".into(),
+                ..edit
+            },
+            &token,
+        ))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        reason(&status),
+        (Code::InvalidArgument, "request.malformed".to_owned())
+    );
+
+    // A token without the scope, and what is not there.
+    let (reader, _, secret) = crate::bots::make(&ada, "reader", &["messages:read"]).await;
+    let token = platform.api().bot(reader, &secret).await.unwrap().access_token();
+    let status = post(&mut chat, &token, words(room, "hi")).await.unwrap_err();
+    assert_eq!(
+        reason(&status),
+        (Code::PermissionDenied, "session.scope".to_owned())
+    );
+    let mut accounts = AccountsClient::new(channel);
+    let asked = VerifyTokenRequest {
+        access_token: token.clone(),
+    };
+    let principal = accounts
+        .verify_token(with_token(asked, &token))
+        .await
+        .unwrap()
+        .into_inner()
+        .principal;
+    assert_eq!(principal.unwrap().scope.as_deref(), Some("messages:read"));
 }

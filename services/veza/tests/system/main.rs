@@ -16,6 +16,7 @@ mod files;
 mod grpc;
 mod history;
 mod import;
+mod integrations;
 mod log;
 mod mentions;
 mod messages;

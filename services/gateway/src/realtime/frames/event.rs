@@ -49,6 +49,9 @@ enum EventData<'a> {
         mentions: Option<&'a Mentions>,
         #[serde(skip_serializing_if = "Option::is_none")]
         imported: Option<&'a Imported>,
+        /// The name that a webhook goes by this once.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        shown_as: Option<&'a str>,
         #[serde(skip_serializing_if = "Vec::is_empty")]
         attachments: Vec<FileData<'a>>,
     },
@@ -100,6 +103,11 @@ impl<'a> EventData<'a> {
                 reply_to: event.reply_to,
                 mentions: event.mentions.as_ref().and_then(Sealed::clear),
                 imported: event.imported.as_ref().and_then(Sealed::clear),
+                shown_as: event
+                    .shown_as
+                    .as_ref()
+                    .and_then(Sealed::clear)
+                    .map(String::as_str),
                 attachments: event
                     .attachments
                     .iter()
@@ -181,6 +189,7 @@ pub(crate) fn message_json(room: RoomId, message: &Message) -> Vec<u8> {
             reply_to: message.reply_to,
             mentions: Some(&message.mentions).filter(|mentions| !mentions.is_empty()),
             imported: message.imported.as_ref(),
+            shown_as: message.shown_as.as_deref(),
             attachments: message
                 .attachments
                 .iter()
@@ -211,8 +220,9 @@ pub(crate) fn redacted(frame: &Frame, message: MessageId) -> Option<Frame> {
         return None;
     }
     data.insert("body".into(), Value::Null);
-    data.remove("mentions");
-    data.remove("attachments");
+    for told in ["mentions", "attachments", "shown_as"] {
+        data.remove(told);
+    }
     Some(Frame::text(event.to_string().as_bytes()))
 }
 
@@ -286,6 +296,7 @@ mod tests {
             attachments: Vec::new(),
             mentions: None,
             imported: None,
+            shown_as: None,
             parent: None,
         })
     }

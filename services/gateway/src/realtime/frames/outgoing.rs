@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use bytes::{BufMut, BytesMut};
 use schemars::JsonSchema;
 use serde::Serialize;
-use veza_events::{AccountId, CommandId, MessageId, RoomId, SessionId, Timestamp};
+use uuid::Uuid;
+use veza_events::{AccountId, CommandId, MessageId, RoomId, SessionId, SpaceId, Timestamp};
 use veza_platform::contract::Problem;
 use veza_readmodel::notice::NoticeData;
 
@@ -88,6 +89,26 @@ pub(crate) enum Outgoing<'a> {
     /// How watched accounts are now.
     Presence {
         states: &'a BTreeMap<AccountId, PresenceState>,
+    },
+    /// Somebody called a slash command of this bot.
+    Invoke {
+        invocation: Uuid,
+        space: SpaceId,
+        room: RoomId,
+        by: AccountId,
+        name: &'a str,
+        /// What stands behind the name.
+        text: &'a str,
+        /// For `POST /v1/commands/responses`.
+        token: &'a str,
+        expires_at: Timestamp,
+    },
+    /// A bot answers this account alone; not stored.
+    Whisper {
+        invocation: Uuid,
+        room: RoomId,
+        by: AccountId,
+        body: &'a str,
     },
     /// A frame was refused, or a command failed.
     Error {

@@ -1,6 +1,7 @@
 //! What the chat workers take, on `cmd.chat.<shard>.<space>`: the space is always in the command.
 
 mod directs;
+mod integrations;
 mod members;
 mod messages;
 mod moderation;
@@ -11,6 +12,10 @@ use serde::{Deserialize, Serialize};
 use veza_events::SpaceId;
 
 pub use directs::{AddToDirect, DirectOpened, OpenDirect};
+pub use integrations::{
+    CallSlash, ChangeWebhookSecret, CreateWebhook, DefineSlash, PostByWebhook, RemoveSlash, RemoveWebhook,
+    SlashTaker, WebhookAddress,
+};
 pub use members::{
     AcceptInvite, Access, BringBot, ChangeMember, CreateInvite, GetAccess, InviteCreated, RemoveMember,
     RevokeInvite,
@@ -76,6 +81,13 @@ commands! {
     "switch_raid": SwitchRaid => Changed,
     "release_member": ReleaseMember => Changed,
     "get_raid": GetRaid => RaidFound,
+    "create_webhook": CreateWebhook => WebhookAddress,
+    "change_webhook_secret": ChangeWebhookSecret => WebhookAddress,
+    "remove_webhook": RemoveWebhook => Changed,
+    "post_by_webhook": PostByWebhook => Posted,
+    "define_slash": DefineSlash => Changed,
+    "remove_slash": RemoveSlash => Changed,
+    "call_slash": CallSlash => SlashTaker,
     "get_access": GetAccess => Access,
 }
 
@@ -114,6 +126,13 @@ in_space!(
     ImportMessage,
     ChangeMessage,
     OpenThread,
+    CreateWebhook,
+    ChangeWebhookSecret,
+    RemoveWebhook,
+    PostByWebhook,
+    DefineSlash,
+    RemoveSlash,
+    CallSlash,
     DeleteMessages,
     ReportMessage,
     ResolveReport,
