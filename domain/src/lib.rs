@@ -11,6 +11,7 @@ pub mod member;
 pub mod names;
 pub mod report;
 pub mod room;
+pub mod schedule;
 pub mod space;
 
 pub use decider::{Decider, Reject, RejectionKind, decide_all, fold};

@@ -15,12 +15,14 @@ use crate::{Decider, names, space::SpaceState};
 mod change;
 mod emoji;
 mod import;
+mod later;
 mod rejection;
 #[cfg(test)]
 mod tests;
 
 pub use change::{Change, Original, Seen};
 pub use emoji::MAX_EMOJI_BYTES;
+pub use later::could_be_said;
 pub use rejection::RoomRejection;
 
 /// Most people, roles and rooms that one message mentions each; others are just text.

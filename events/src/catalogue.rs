@@ -4,7 +4,7 @@ use schemars::Schema;
 
 use crate::{
     AccountId, Sealed, SealedField, account::AccountEvent, handle::HandleEvent, member::MemberEvent,
-    report::ReportEvent, room::RoomEvent, space::SpaceEvent,
+    report::ReportEvent, room::RoomEvent, schedule::ScheduleEvent, space::SpaceEvent,
 };
 
 /// A stored event that cannot be read.
@@ -158,6 +158,7 @@ aggregates! {
     Member(MemberEvent),
     Room(RoomEvent),
     Report(ReportEvent),
+    Schedule(ScheduleEvent),
 }
 
 impl Event {
@@ -174,7 +175,8 @@ impl Event {
             | Self::Space(_)
             | Self::Member(_)
             | Self::Room(_)
-            | Self::Report(_) => None,
+            | Self::Report(_)
+            | Self::Schedule(_) => None,
         }
     }
 }

@@ -73,6 +73,8 @@ ids! {
     RoleId,
     /// A room of a space.
     RoomId,
+    /// A message that waits for its time.
+    ScheduledId,
     /// A signed-in device.
     SessionId,
     /// A space: members, roles and rooms that belong together.

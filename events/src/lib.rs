@@ -20,13 +20,14 @@ pub mod handle;
 pub mod member;
 pub mod report;
 pub mod room;
+pub mod schedule;
 pub mod space;
 
 pub use catalogue::{DecodeError, Event, EventSchema, catalogue};
 pub use envelope::{Envelope, EnvelopeError, header};
 pub use ids::{
     AccountId, AttachmentId, CategoryId, CommandId, InviteId, KeyId, MessageId, ReportId, RoleId, RoomId,
-    SessionId, SpaceId,
+    ScheduledId, SessionId, SpaceId,
 };
 pub use permissions::{Permission, Permissions};
 pub use scopes::{Scope, Scopes};

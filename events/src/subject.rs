@@ -52,6 +52,8 @@ pub enum Subject {
     Room(u16, RoomId),
     /// `evt.<n>.report.<report>`
     Report(u16, ReportId),
+    /// `evt.<n>.schedule.<space>.<account>`
+    Schedule(u16, SpaceId, AccountId),
 }
 
 /// Why a text is not the subject of an aggregate.
@@ -67,7 +69,8 @@ impl Subject {
             Self::Space(shard, _)
             | Self::Member(shard, ..)
             | Self::Room(shard, _)
-            | Self::Report(shard, _) => {
+            | Self::Report(shard, _)
+            | Self::Schedule(shard, ..) => {
                 format!("SPACES_{shard}")
             }
         }
@@ -88,6 +91,7 @@ impl fmt::Display for Subject {
             Self::Member(shard, space, account) => write!(f, "evt.{shard}.member.{space}.{account}"),
             Self::Room(shard, room) => write!(f, "evt.{shard}.room.{room}"),
             Self::Report(shard, report) => write!(f, "evt.{shard}.report.{report}"),
+            Self::Schedule(shard, space, account) => write!(f, "evt.{shard}.schedule.{space}.{account}"),
         }
     }
 }
@@ -114,6 +118,9 @@ impl FromStr for Subject {
                         Ok(Self::Member(shard, uuid(space)?.into(), uuid(account)?.into()))
                     }
                     ("room", [room]) => Ok(Self::Room(shard, uuid(room)?.into())),
+                    ("schedule", [space, account]) => {
+                        Ok(Self::Schedule(shard, uuid(space)?.into(), uuid(account)?.into()))
+                    }
                     ("report", [report]) => Ok(Self::Report(shard, uuid(report)?.into())),
                     _ => Err(refused()),
                 }
@@ -140,6 +147,7 @@ mod tests {
             Subject::Member(3, space(), AccountId::new(Uuid::from_u128(2))),
             Subject::Room(1, RoomId::new(Uuid::from_u128(9))),
             Subject::Report(2, ReportId::new(Uuid::from_u128(8))),
+            Subject::Schedule(4, space(), AccountId::new(Uuid::from_u128(5))),
         ];
         for subject in subjects {
             assert_eq!(subject.to_string().parse::<Subject>().unwrap(), subject);

@@ -11,6 +11,7 @@ mod post;
 mod raid;
 mod report;
 mod rooms;
+pub(crate) mod schedule;
 mod space;
 mod thread;
 
@@ -65,6 +66,9 @@ pub(crate) fn router(worker: Arc<Worker>) -> Router<Worker> {
         .on(integrations::define)
         .on(integrations::remove)
         .on(integrations::call)
+        .on(schedule::add)
+        .on(schedule::change)
+        .on(schedule::cancel)
         .on(access::get)
 }
 

@@ -12,8 +12,13 @@ use veza_platform::{
 
 use crate::{sources, worker::Worker};
 
-/// Everything that changes who may do what.
-const SUBJECTS: [&str; 3] = ["live.*.space.>", "live.*.member.>", "live.account.>"];
+/// Everything that changes who may do what, and what is to be said later.
+const SUBJECTS: [&str; 4] = [
+    "live.*.space.>",
+    "live.*.member.>",
+    "live.*.schedule.>",
+    "live.account.>",
+];
 /// Pause between two tries to subscribe while the log is away.
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -69,6 +74,9 @@ fn hear(worker: &Worker, record: &Record) {
             worker.members.hear((space, account), seq, prev, event.as_ref());
         }
         Subject::Account(account) => worker.people.hear(account, seq, prev, event.as_ref()),
+        Subject::Schedule(_, space, account) => {
+            worker.schedules.hear((space, account), seq, prev, event.as_ref());
+        }
         Subject::Handle(_) | Subject::Room(..) | Subject::Report(..) => {}
     }
 }

@@ -19,6 +19,7 @@ mod cache;
 mod commands;
 mod feed;
 mod metrics;
+mod scheduler;
 mod sources;
 mod turns;
 mod worker;
@@ -55,6 +56,7 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
     let worker = Arc::new(Worker::new(&rt, ledger));
 
     feed::start(&rt, &log, &worker).await?;
+    scheduler::start(&rt, &log, &worker);
     let options = ServeOptions {
         name: "chat",
         subject: "cmd.chat.*.*",

@@ -3,7 +3,11 @@
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
-    metrics::{counter::Counter, family::Family, gauge::ConstGauge},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+    },
 };
 use veza_platform::telemetry::Metrics;
 
@@ -90,4 +94,31 @@ impl Collector for Sizes {
 /// Registers the sizes of caches.
 pub(crate) fn register_sizes(metrics: &Metrics, sizes: Vec<(&'static str, Size)>) {
     metrics.register(|registry| registry.register_collector(Box::new(Sizes(sizes))));
+}
+
+/// What becomes of messages that wait for their time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ScheduleMetrics {
+    pub(crate) waiting: Gauge,
+    pub(crate) sent: Counter,
+    pub(crate) refused: Counter,
+    pub(crate) delayed: Counter,
+}
+
+impl ScheduleMetrics {
+    /// Registers `veza_chat_scheduled_…`.
+    pub(crate) fn register(metrics: &Metrics) -> Self {
+        let made = Self::default();
+        metrics.register(|registry| {
+            let help = "Messages that wait for their time";
+            registry.register("chat_scheduled_waiting", help, made.waiting.clone());
+            let help = "Scheduled messages that this worker has said";
+            registry.register("chat_scheduled_sent", help, made.sent.clone());
+            let help = "Scheduled messages that were not allowed when their time came";
+            registry.register("chat_scheduled_refused", help, made.refused.clone());
+            let help = "Tries to say a scheduled message that have to be made again";
+            registry.register("chat_scheduled_delayed", help, made.delayed.clone());
+        });
+        made
+    }
 }

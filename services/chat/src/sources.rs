@@ -6,10 +6,12 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use veza_domain::{
     Decider,
     member::{BotFacts, Member},
+    schedule::Schedule,
     space::Space,
 };
 use veza_events::{
     AccountId, DecodeError, Event, Shards, SpaceId, Subject, account::AccountEvent, member::Membership,
+    schedule::ScheduleEvent,
 };
 use veza_platform::{
     contract::Problem,
@@ -103,7 +105,41 @@ impl Source for People {
             | Event::Space(_)
             | Event::Member(_)
             | Event::Room(_)
-            | Event::Report(_) => {}
+            | Event::Report(_)
+            | Event::Schedule(_) => {}
+        }
+    }
+}
+
+/// What members want to say later, by space and account.
+pub(crate) struct Schedules {
+    pub(crate) log: EventLog,
+    pub(crate) shards: Shards,
+}
+
+impl Source for Schedules {
+    type Key = (SpaceId, AccountId);
+    type State = <Schedule as Decider>::State;
+    const WHOLE: bool = false;
+
+    async fn read(&self, (space, account): Self::Key, known: Option<Reading<Self>>) -> ReadResult<Self> {
+        let subject = Subject::Schedule(self.shards.of(space), space, account);
+        fold_tail::<Self>(&self.log, &subject, known).await
+    }
+
+    fn apply(state: &mut Self::State, event: &Event, seq: u64) {
+        let Event::Schedule(event) = event else { return };
+        Schedule::evolve(state, event);
+        // Texts stay sealed in the log; what is held is where they are.
+        let has_text = match event {
+            ScheduleEvent::MessageAdded(_) => true,
+            ScheduleEvent::MessageChanged(event) => event.body.is_some(),
+            ScheduleEvent::MessageCancelled(_)
+            | ScheduleEvent::MessageSent(_)
+            | ScheduleEvent::MessageRefused(_) => false,
+        };
+        if has_text && let Some(plan) = state.plans.get_mut(&event.scheduled()) {
+            plan.text = seq;
         }
     }
 }

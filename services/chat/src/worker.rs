@@ -1,10 +1,11 @@
 //! What all commands share: the facts that decisions look at, and the way from a decision into the log.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use veza_domain::{
     member::at_present,
     room::{BodyLimit, RoomLimits},
+    schedule::ScheduleLimits,
     space::SpaceState,
 };
 use veza_events::{AccountId, Event, RoomId, Shards, SpaceId, Subject, member::Membership};
@@ -20,7 +21,7 @@ use veza_platform::{
 use crate::{
     cache::{Cache, Reading},
     metrics::{self, CacheMetrics},
-    sources::{Members, People, Spaces},
+    sources::{Members, People, Schedules, Spaces},
     turns::Turns,
 };
 
@@ -34,12 +35,14 @@ pub(crate) struct Worker {
     pub(crate) spaces: Cache<Spaces>,
     pub(crate) members: Cache<Members>,
     pub(crate) people: Cache<People>,
+    pub(crate) schedules: Cache<Schedules>,
     pub(crate) turns: Turns<Queue>,
     pub(crate) shards: Shards,
     pub(crate) uploads: Uploads,
     /// Where threads hang; a thread never moves.
     pub(crate) threads: moka::sync::Cache<RoomId, RoomId>,
     pub(crate) limits: RoomLimits,
+    pub(crate) schedule_limits: ScheduleLimits,
 }
 
 /// What is done one after the other.
@@ -112,7 +115,12 @@ impl Worker {
             config.cached_people,
             lookups.of("people"),
         );
-        let held_people = people.clone();
+        let schedules = Schedules {
+            log: ledger.log().clone(),
+            shards,
+        };
+        let schedules = Cache::new(schedules, config.cached_schedules, lookups.of("schedules"));
+        let (held_people, held_schedules) = (people.clone(), schedules.clone());
         let (held_spaces, held_members) = (spaces.clone(), members.clone());
         metrics::register_sizes(
             &rt.metrics,
@@ -120,6 +128,7 @@ impl Worker {
                 ("spaces", Box::new(move || held_spaces.len())),
                 ("members", Box::new(move || held_members.len())),
                 ("people", Box::new(move || held_people.len())),
+                ("schedules", Box::new(move || held_schedules.len())),
             ],
         );
         let uploads = Uploads::new(ledger.log(), ledger.keys().clone());
@@ -129,6 +138,7 @@ impl Worker {
             spaces,
             members,
             people,
+            schedules,
             turns: Turns::default(),
             shards,
             threads: moka::sync::Cache::new(config.cached_threads),
@@ -141,6 +151,10 @@ impl Worker {
                 reactions: config.max_reactions_per_message,
                 pins: config.max_pins_per_room,
             },
+            schedule_limits: ScheduleLimits {
+                messages: config.max_scheduled_per_member,
+                horizon: Duration::from_secs(config.schedule_horizon_s),
+            },
         }
     }
 
@@ -150,6 +164,7 @@ impl Worker {
         self.spaces.clear();
         self.members.clear();
         self.people.clear();
+        self.schedules.clear();
     }
 
     pub(crate) fn space_subject(&self, space: SpaceId) -> Subject {
@@ -158,6 +173,10 @@ impl Worker {
 
     pub(crate) fn member_subject(&self, space: SpaceId, account: AccountId) -> Subject {
         Subject::Member(self.shards.of(space), space, account)
+    }
+
+    pub(crate) fn schedule_subject(&self, space: SpaceId, account: AccountId) -> Subject {
+        Subject::Schedule(self.shards.of(space), space, account)
     }
 
     pub(crate) fn room_subject(&self, space: SpaceId, room: RoomId) -> Subject {
@@ -232,15 +251,17 @@ impl Worker {
                     self.spaces.doubt(space);
                 }
             }
+            Subject::Schedule(_, space, account) => self.schedules.doubt((space, account)),
             Subject::Account(_) | Subject::Handle(_) | Subject::Room(..) | Subject::Report(..) => {}
         }
     }
 
     /// Where an aggregate stands that did not have to change.
-    async fn head(&self, subject: &Subject) -> Result<Position, Problem> {
+    pub(crate) async fn head(&self, subject: &Subject) -> Result<Position, Problem> {
         let seq = match *subject {
             Subject::Space(_, space) => self.spaces.get(space).await?.seq,
             Subject::Member(_, space, account) => self.members.get((space, account)).await?.seq,
+            Subject::Schedule(_, space, account) => self.schedules.get((space, account)).await?.seq,
             Subject::Account(_) | Subject::Handle(_) | Subject::Room(..) | Subject::Report(..) => 0,
         };
         Ok(Position {

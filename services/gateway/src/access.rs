@@ -156,7 +156,11 @@ impl AccessCache {
             Subject::Member(_, space, account) => {
                 raise(&self.members, (*space, *account), seq);
             }
-            Subject::Account(_) | Subject::Handle(_) | Subject::Room(..) | Subject::Report(..) => {}
+            Subject::Account(_)
+            | Subject::Handle(_)
+            | Subject::Room(..)
+            | Subject::Report(..)
+            | Subject::Schedule(..) => {}
         }
     }
 

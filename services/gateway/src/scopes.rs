@@ -57,7 +57,7 @@ pub(crate) fn of_operation(method: &Method, path: &str) -> Option<Needs> {
         ["spaces", _] | ["spaces", _, "roles" | "invites" | "rooms" | "categories", ..] => structure,
         ["rooms", _] | ["rooms", _, "place"] | ["rooms", _, "overrides", ..] => structure,
         ["rooms", _, "read"] => Some(Needs::Scope(Scope::MessagesRead)),
-        ["rooms", _, "messages" | "uploads" | "pins", ..] => messages,
+        ["rooms", _, "messages" | "uploads" | "pins" | "scheduled", ..] | ["scheduled", ..] => messages,
         ["rooms" | "spaces", _, "notifications"] | ["notifications"] => Some(Needs::Person),
         ["rooms", _, "draft"] | ["drafts"] => Some(Needs::Person),
         ["directs"] | ["messages", ..] => messages,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// First parts of codes.
-const AGGREGATES: [&str; 28] = [
+const AGGREGATES: [&str; 29] = [
     "slash",
     "webhook",
     "account",
@@ -28,6 +28,7 @@ const AGGREGATES: [&str; 28] = [
     "request",
     "role",
     "room",
+    "schedule",
     "search",
     "session",
     "space",

@@ -196,6 +196,7 @@ fn posted(record: &Record) -> Option<(MessageId, Timestamp)> {
         | Event::Space(_)
         | Event::Member(_)
         | Event::Room(_)
-        | Event::Report(_) => None,
+        | Event::Report(_)
+        | Event::Schedule(_) => None,
     }
 }

@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use veza_events::account::AccountEvent;
 use veza_events::member::MemberEvent;
 use veza_events::room::RoomEvent;
+use veza_events::schedule::ScheduleEvent;
 use veza_events::space::SpaceEvent;
-use veza_events::{AccountId, Envelope, Event, Subject};
+use veza_events::{AccountId, Envelope, Event, SpaceId, Subject};
 use veza_platform::event_log::{AppendError, Position, Record, StreamName};
 use veza_platform::kv::Kv;
 use veza_platform::ledger::{Ledger, read_envelope};
@@ -234,7 +235,7 @@ async fn sender_gone(commits: &mut mpsc::Receiver<Telling>) {
 /// Whether a record may have something to tell, so that the others need not be opened.
 fn tells(record: &Record) -> bool {
     match record.subject.parse() {
-        Ok(Subject::Account(_) | Subject::Member(..) | Subject::Space(..)) => true,
+        Ok(Subject::Account(_) | Subject::Member(..) | Subject::Space(..) | Subject::Schedule(..)) => true,
         Ok(Subject::Room(..)) => {
             let event = read_envelope(record)
                 .ok()
@@ -293,9 +294,18 @@ fn news(subject: &Subject, event: &Event, envelope: &Envelope, position: &Positi
             };
             (event.owner, data)
         }
-        (Event::Account(_) | Event::Handle(_) | Event::Space(_) | Event::Room(_) | Event::Report(_), _) => {
-            return None;
+        (Event::Schedule(event), Subject::Schedule(_, space, account)) => {
+            (*account, schedule_data(*space, event))
         }
+        (
+            Event::Account(_)
+            | Event::Handle(_)
+            | Event::Space(_)
+            | Event::Room(_)
+            | Event::Report(_)
+            | Event::Schedule(_),
+            _,
+        ) => return None,
     };
     let notice = AccountNotice {
         source: Some(position.to_string()),
@@ -305,6 +315,23 @@ fn news(subject: &Subject, event: &Event, envelope: &Envelope, position: &Positi
     };
     let position = position.clone();
     Some(News::One(account, Box::new(Notice { position, notice })))
+}
+
+fn schedule_data(space: SpaceId, event: &ScheduleEvent) -> NoticeData {
+    let (message, code) = match event {
+        ScheduleEvent::MessageSent(event) => (Some(event.message), None),
+        ScheduleEvent::MessageRefused(event) => (None, Some(event.code.clone())),
+        ScheduleEvent::MessageAdded(_)
+        | ScheduleEvent::MessageChanged(_)
+        | ScheduleEvent::MessageCancelled(_) => (None, None),
+    };
+    NoticeData {
+        space: Some(space),
+        scheduled: Some(event.scheduled()),
+        message,
+        code,
+        ..NoticeData::default()
+    }
 }
 
 fn account_data(event: &AccountEvent) -> NoticeData {

@@ -32,6 +32,7 @@ pub mod messages;
 pub mod notice;
 mod reports;
 pub mod rows;
+mod scheduled;
 
 pub use audit::AuditFilter;
 pub use choices::{Choice, Choices};

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use veza_events::{AccountId, MessageId, RoleId, RoomId, SessionId, SpaceId, Timestamp, member::Standing};
+use veza_events::{
+    AccountId, MessageId, RoleId, RoomId, ScheduledId, SessionId, SpaceId, Timestamp, member::Standing,
+};
 
 /// Something about an account that its devices should hear, told through `platform::notices`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +57,13 @@ pub struct NoticeData {
     /// Until when it is told nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mute_until: Option<Timestamp>,
-    /// The message that mentions the account.
+    /// The message that waits for its time, or did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled: Option<ScheduledId>,
+    /// Why it was not said when its time came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The message that mentions the account, or that a scheduled one became.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<MessageId>,
     /// How it does.

@@ -16,6 +16,7 @@ use veza_events::{
 
 pub use crate::purge::MessagePlace;
 pub use crate::reports::{Report, Resolution};
+pub use crate::scheduled::Scheduled;
 
 pub use bots::{Bot, BotKey, SlashCommand, Webhook};
 

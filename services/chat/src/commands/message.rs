@@ -12,7 +12,7 @@ use veza_domain::{
     },
 };
 use veza_events::{
-    AccountId, AttachmentId, Event, MessageId, RoomId, SpaceId,
+    AccountId, AttachmentId, Event, MessageId, RoomId, ScheduledId, SpaceId,
     room::{MessagePosted, RoomEvent},
 };
 use veza_platform::{
@@ -24,7 +24,7 @@ use veza_platform::{
     ledger::{Write, read_problem},
 };
 
-use super::{direct, files, member, now};
+use super::{direct, files, member, now, schedule::Sent};
 use crate::{
     sources,
     worker::{Parties, Queue, View, Worker, writes},
@@ -56,6 +56,8 @@ enum Said<'a> {
     Now(&'a [AttachmentId]),
     /// By somebody else, elsewhere and before.
     Before(&'a [AttachmentId]),
+    /// By its author, some time ago and for now.
+    Due(Due),
     /// Something is done about what was said.
     Nothing,
 }
@@ -64,9 +66,18 @@ impl<'a> Said<'a> {
     fn files(self) -> &'a [AttachmentId] {
         match self {
             Self::Now(files) | Self::Before(files) => files,
-            Self::Nothing => &[],
+            Self::Due(_) | Self::Nothing => &[],
         }
     }
+}
+
+/// A message whose time has come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Due {
+    /// Which one it was.
+    pub(super) scheduled: ScheduledId,
+    /// What it becomes.
+    pub(super) message: MessageId,
 }
 
 pub(super) async fn change(
@@ -174,6 +185,20 @@ impl<'a> Timeline<'a> {
         self.append(caller, essence, message, Said::Now(files), ask).await
     }
 
+    /// Says what was written before and is due now: once, whoever else tries.
+    pub(super) async fn say_due<C: Command>(
+        &self,
+        caller: &Caller,
+        essence: &C,
+        due: Due,
+        ask: impl Fn() -> RoomCommand,
+    ) -> Result<Posted, Problem> {
+        let said = self.append(caller, essence, due.message, Said::Due(due), |_| ask());
+        let posted = said.await;
+        self.worker.schedules.doubt((self.place.space, self.actor));
+        posted
+    }
+
     /// Brings what was said elsewhere: nobody waits for it.
     pub(super) async fn bring<C: Command>(
         &self,
@@ -224,7 +249,7 @@ impl<'a> Timeline<'a> {
         let blocked = direct::is_blocked(worker, space, actor).await?;
         // The rule that refused it last, and for how long the author is to be silent.
         let caught: Mutex<Option<(String, u32)>> = Mutex::default();
-        let decide = |view: &View, offers: Vec<Offer>| {
+        let decide = |view: &View, offers: Vec<Offer>, sent: Option<&Sent>| {
             let context = RoomContext {
                 room,
                 parent,
@@ -242,7 +267,7 @@ impl<'a> Timeline<'a> {
             };
             let facts = decided?;
             let mut all = match said {
-                Said::Now(_) => self.spoke(view)?,
+                Said::Now(_) | Said::Due(_) => self.spoke(view)?,
                 Said::Before(_) | Said::Nothing => Vec::new(),
             };
             let expect = if all.is_empty() {
@@ -252,6 +277,9 @@ impl<'a> Timeline<'a> {
                 Expect::Any
             };
             all.extend(writes(&timeline, expect, facts));
+            if let Some(sent) = sent {
+                all.extend(sent.writes(&context)?);
+            }
             Ok(all)
         };
         let done = worker
@@ -259,8 +287,12 @@ impl<'a> Timeline<'a> {
             .execute(caller, essence, &timeline, |race| {
                 let (files, decide) = (said.files(), &decide);
                 files::taking(worker, files, message, move |offers| async move {
+                    let sent = match said {
+                        Said::Due(due) => Some(Sent::of(worker, (space, actor), due).await?),
+                        Said::Now(_) | Said::Before(_) | Said::Nothing => None,
+                    };
                     worker
-                        .decide(race, parties, |view| decide(view, offers.clone()))
+                        .decide(race, parties, |view| decide(view, offers.clone(), sent.as_ref()))
                         .await
                 })
             })

@@ -314,7 +314,12 @@ pub(super) async fn structure<C: Command + InSpace>(
     let part = change.part();
     let concerns = |event: &Event| match event {
         Event::Space(event) => part.is_none_or(|part| event_part(event) == part),
-        Event::Account(_) | Event::Handle(_) | Event::Member(_) | Event::Room(_) | Event::Report(_) => true,
+        Event::Account(_)
+        | Event::Handle(_)
+        | Event::Member(_)
+        | Event::Room(_)
+        | Event::Report(_)
+        | Event::Schedule(_) => true,
     };
     let about = About {
         primary: &primary,

@@ -12,5 +12,6 @@ mod outage;
 mod people;
 mod racing;
 mod repeating;
+mod scheduling;
 mod seeing;
 mod site;

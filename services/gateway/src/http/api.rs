@@ -30,6 +30,7 @@ use super::raid::Raid;
 use super::reports::Reports;
 use super::roles::Roles;
 use super::rooms::Rooms;
+use super::scheduled::ScheduledMessages;
 use super::search::Search;
 use super::sessions::Sessions;
 use super::slash::Slashes;
@@ -50,7 +51,7 @@ type Operations = (
     Categories,
     OverridesOf,
     (Audit, Filters, Reports, Raid, Blocks, Directs),
-    Messages,
+    (Messages, ScheduledMessages),
     Search,
     Files,
     (Unread, MentionsInbox, Drafts, Notifications, Push),
@@ -122,7 +123,7 @@ fn operations(gateway: &Arc<Gateway>) -> Operations {
             Blocks(gateway()),
             Directs(gateway()),
         ),
-        Messages(gateway()),
+        (Messages(gateway()), ScheduledMessages(gateway())),
         Search(gateway()),
         Files(gateway()),
         (

@@ -145,11 +145,7 @@ impl Categories {
             name: body.name,
             position: body.position,
         };
-        let done = self
-            .0
-            .chat(&once.caller(&self.0, &session).await?, &command)
-            .await?;
-        Ok(Changed::at(done.position))
+        once.change(&self.0, &session, &command).await
     }
 
     /// Remove a category that has no rooms.
@@ -169,11 +165,7 @@ impl Categories {
             space: (*space).into(),
             category: (*category).into(),
         };
-        let done = self
-            .0
-            .chat(&once.caller(&self.0, &session).await?, &command)
-            .await?;
-        Ok(Changed::at(done.position))
+        once.change(&self.0, &session, &command).await
     }
 }
 

@@ -150,11 +150,7 @@ impl Directs {
             space: (*direct).into(),
             account: (*account).into(),
         };
-        let done = self
-            .0
-            .chat(&once.caller(&self.0, &session).await?, &command)
-            .await?;
-        Ok(Changed::at(done.position))
+        once.change(&self.0, &session, &command).await
     }
 
     /// Leave a group.
@@ -174,10 +170,6 @@ impl Directs {
             account: session.account(),
             reason: None,
         };
-        let done = self
-            .0
-            .chat(&once.caller(&self.0, &session).await?, &command)
-            .await?;
-        Ok(Changed::at(done.position))
+        once.change(&self.0, &session, &command).await
     }
 }

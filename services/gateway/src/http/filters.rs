@@ -126,10 +126,6 @@ impl Filters {
             space: (*space).into(),
             rules: body.rules.into_iter().map(Into::into).collect(),
         };
-        let done = self
-            .0
-            .chat(&seen.by(once.caller(&self.0, &session).await?), &command)
-            .await?;
-        Ok(Changed::at(done.position))
+        once.change_seen(&self.0, &session, seen, &command).await
     }
 }

@@ -160,11 +160,7 @@ impl Invites {
             space: (*space).into(),
             invite: (*invite).into(),
         };
-        let done = self
-            .0
-            .chat(&once.caller(&self.0, &session).await?, &command)
-            .await?;
-        Ok(Changed::at(done.position))
+        once.change(&self.0, &session, &command).await
     }
 
     /// Come in by an invitation.

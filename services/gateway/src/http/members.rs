@@ -226,10 +226,6 @@ impl Members {
             account: (*account).into(),
             reason: reason.0,
         };
-        let done = self
-            .0
-            .chat(&seen.by(once.caller(&self.0, &session).await?), &command)
-            .await?;
-        Ok(Changed::at(done.position))
+        once.change_seen(&self.0, &session, seen, &command).await
     }
 }

@@ -43,6 +43,7 @@ mod reply;
 mod reports;
 mod roles;
 mod rooms;
+mod scheduled;
 mod scopes;
 mod search;
 mod seen;

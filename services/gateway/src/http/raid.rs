@@ -88,11 +88,7 @@ impl Raid {
             space: (*space).into(),
             active: body.active,
         };
-        let done = self
-            .0
-            .chat(&once.caller(&self.0, &session).await?, &command)
-            .await?;
-        Ok(Changed::at(done.position))
+        once.change(&self.0, &session, &command).await
     }
 
     /// Say from how many joins a minute on it is a raid: the owner is told of one by an `account` frame,
@@ -115,11 +111,7 @@ impl Raid {
             joins_per_minute: body.joins_per_minute,
             hold_s: body.hold_s,
         };
-        let done = self
-            .0
-            .chat(&seen.by(once.caller(&self.0, &session).await?), &command)
-            .await?;
-        Ok(Changed::at(done.position))
+        once.change_seen(&self.0, &session, seen, &command).await
     }
 
     /// Let a member speak who came during a raid. Needs `mute`.
@@ -141,10 +133,6 @@ impl Raid {
             account: (*account).into(),
             reason: reason.0,
         };
-        let done = self
-            .0
-            .chat(&once.caller(&self.0, &session).await?, &command)
-            .await?;
-        Ok(Changed::at(done.position))
+        once.change(&self.0, &session, &command).await
     }
 }

@@ -282,10 +282,6 @@ impl Reports {
             action: body.action.into(),
             note: body.note,
         };
-        let done = self
-            .0
-            .chat(&once.caller(&self.0, &session).await?, &command)
-            .await?;
-        Ok(Changed::at(done.position))
+        once.change(&self.0, &session, &command).await
     }
 }

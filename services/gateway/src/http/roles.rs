@@ -102,11 +102,7 @@ impl Roles {
             permissions: permissions::set(body.permissions),
             rank: body.rank,
         };
-        let done = self
-            .0
-            .chat(&seen.by(once.caller(&self.0, &session).await?), &command)
-            .await?;
-        Ok(Changed::at(done.position))
+        once.change_seen(&self.0, &session, seen, &command).await
     }
 
     /// Take a role away from everybody.
@@ -127,10 +123,6 @@ impl Roles {
             space: (*space).into(),
             role: (*role).into(),
         };
-        let done = self
-            .0
-            .chat(&seen.by(once.caller(&self.0, &session).await?), &command)
-            .await?;
-        Ok(Changed::at(done.position))
+        once.change_seen(&self.0, &session, seen, &command).await
     }
 }

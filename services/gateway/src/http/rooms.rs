@@ -246,11 +246,7 @@ impl Rooms {
             category: body.category.map(Into::into),
             position: body.position,
         };
-        let done = self
-            .0
-            .chat(&once.caller(&self.0, &session).await?, &command)
-            .await?;
-        Ok(Changed::at(done.position))
+        once.change(&self.0, &session, &command).await
     }
 
     /// Change a room.
@@ -273,10 +269,6 @@ impl Rooms {
             history: body.history.map(Into::into),
             archive: body.archived,
         };
-        let done = self
-            .0
-            .chat(&seen.by(once.caller(&self.0, &session).await?), &command)
-            .await?;
-        Ok(Changed::at(done.position))
+        once.change_seen(&self.0, &session, seen, &command).await
     }
 }

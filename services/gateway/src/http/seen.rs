@@ -8,6 +8,7 @@ use super::header::{Header, header_parameter};
 use super::problem::Failure;
 
 /// The sequence at which the caller has seen what it changes.
+#[derive(Default)]
 pub(super) struct Seen(Option<u64>);
 
 impl Seen {

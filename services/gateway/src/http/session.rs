@@ -10,11 +10,14 @@ use poem_openapi::auth::Bearer;
 use uuid::Uuid;
 use veza_events::{AccountId, CommandId, Scopes, SessionId};
 use veza_platform::ambient;
-use veza_platform::contract::{Caller, Problem};
+use veza_platform::contract::chat::InSpace;
+use veza_platform::contract::{self, Caller, Command, Problem};
 
 use super::header::{Header, header_parameter};
 use super::limits::Limits;
 use super::problem::Failure;
+use super::reply::Changed;
+use super::seen::Seen;
 use super::visit::Visit;
 use crate::scopes;
 use crate::state::Gateway;
@@ -152,6 +155,40 @@ impl Once {
                 seen: None,
             }),
         }
+    }
+
+    /// Gives a command that changes something. Answers where that was written.
+    ///
+    /// # Errors
+    /// The worker's refusal; `platform.unavailable`.
+    pub(super) async fn change<C>(
+        &self,
+        gateway: &Gateway,
+        session: &Session,
+        command: &C,
+    ) -> Result<Changed, Failure>
+    where
+        C: Command<Reply = contract::chat::Changed> + InSpace,
+    {
+        self.change_seen(gateway, session, Seen::default(), command).await
+    }
+
+    /// The same, by somebody who may have said what they saw.
+    ///
+    /// # Errors
+    /// As [`Self::change`]; `request.precondition_failed`.
+    pub(super) async fn change_seen<C>(
+        &self,
+        gateway: &Gateway,
+        session: &Session,
+        seen: Seen,
+        command: &C,
+    ) -> Result<Changed, Failure>
+    where
+        C: Command<Reply = contract::chat::Changed> + InSpace,
+    {
+        let caller = seen.by(self.caller(gateway, session).await?);
+        Ok(Changed::at(gateway.chat(&caller, command).await?.position))
     }
 
     /// The command of somebody who is not signed in.

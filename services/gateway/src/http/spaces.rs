@@ -193,10 +193,6 @@ impl Spaces {
             name: body.name,
             history: body.history.map(Into::into),
         };
-        let done = self
-            .0
-            .chat(&seen.by(once.caller(&self.0, &session).await?), &command)
-            .await?;
-        Ok(Changed::at(done.position))
+        once.change_seen(&self.0, &session, seen, &command).await
     }
 }

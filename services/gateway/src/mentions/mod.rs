@@ -169,7 +169,7 @@ impl Gateway {
     }
 
     /// Of whom and what a text speaks that `author` writes in a room.
-    async fn mentions(&self, author: AccountId, room: RoomId, text: &str) -> Mentions {
+    pub(crate) async fn mentions(&self, author: AccountId, room: RoomId, text: &str) -> Mentions {
         // What is too long is refused; nobody needs to read it first.
         if !text.contains(['@', '#']) || text.len() > self.config.chat.max_message_bytes {
             return Mentions::default();

@@ -105,7 +105,8 @@ async fn dispatch(hub: &Arc<Hub>, record: Record, dirty: &mut Dirty) {
                 );
             }
         }
-        Ok(Subject::Account(_) | Subject::Handle(_) | Subject::Report(..)) | Err(_) => {}
+        Ok(Subject::Account(_) | Subject::Handle(_) | Subject::Report(..) | Subject::Schedule(..))
+        | Err(_) => {}
     }
 }
 

@@ -382,7 +382,12 @@ type Reading = BoxFuture<'static, Result<Recorded, RecordError>>;
 pub(super) fn frame_of(room: &Room, prev: u64, recorded: &Recorded) -> Frame {
     let event = match &recorded.event {
         Event::Room(event) => Some(event),
-        Event::Account(_) | Event::Handle(_) | Event::Space(_) | Event::Member(_) | Event::Report(_) => None,
+        Event::Account(_)
+        | Event::Handle(_)
+        | Event::Space(_)
+        | Event::Member(_)
+        | Event::Report(_)
+        | Event::Schedule(_) => None,
     };
     event_frame(
         &head_of(room, recorded.position.seq, prev, &recorded.envelope),

@@ -84,12 +84,19 @@ pub struct ChatConfig {
     /// Most drafts that are kept of an account.
     #[schemars(range(min = 1))]
     pub max_drafts_per_account: usize,
+    /// Most messages of one member of a space that wait for their time.
+    pub max_scheduled_per_member: usize,
+    /// How far ahead a message may be scheduled, in seconds.
+    #[schemars(range(min = 1))]
+    pub schedule_horizon_s: u64,
     /// Spaces held in memory.
     pub cached_spaces: u64,
     /// Memberships held in memory.
     pub cached_members: u64,
     /// Accounts whose blocks are held in memory.
     pub cached_people: u64,
+    /// Members whose scheduled messages are held in memory.
+    pub cached_schedules: u64,
     /// Threads of which the worker remembers where they hang.
     pub cached_threads: u64,
     /// Commands one worker works on at once.
@@ -105,9 +112,12 @@ impl Default for ChatConfig {
             max_reactions_per_message: 20,
             max_pins_per_room: 100,
             max_drafts_per_account: 100,
+            max_scheduled_per_member: 100,
+            schedule_horizon_s: 31_536_000,
             cached_spaces: 10_000,
             cached_members: 200_000,
             cached_people: 100_000,
+            cached_schedules: 10_000,
             cached_threads: 100_000,
             max_concurrent_commands: 1_024,
         }

@@ -190,6 +190,28 @@ parts! {
         /// How.
         emoji: String,
     }
+    /// A line of `scheduled.jsonl`: what is to be said later.
+    Scheduled {
+        /// Which one.
+        scheduled: Uuid,
+        /// In which space.
+        space: Uuid,
+        /// In which room.
+        room: Uuid,
+        /// What it says.
+        #[serde(default)]
+        body: Option<String>,
+        /// Which message it answers.
+        #[serde(default)]
+        reply_to: Option<Uuid>,
+        /// When.
+        at: String,
+        /// When it was written.
+        created_at: String,
+        /// Why it was not said when its time came.
+        #[serde(default)]
+        refused: Option<String>,
+    }
     /// `settings.json`
     Settings {
         /// Up to which event of each room the account has read.
@@ -253,6 +275,7 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("room", of::<Room>()),
         ("message", of::<Message>()),
         ("reaction", of::<Reaction>()),
+        ("scheduled", of::<Scheduled>()),
         ("settings", of::<Settings>()),
         ("space", of::<Space>()),
         ("member", of::<Member>()),

@@ -194,6 +194,7 @@ impl<O: AsyncWrite + Unpin, P: Fn(Progress)> Run<'_, O, P> {
         self.many("spaces.jsonl", &queries::memberships(id)).await?;
         self.room_list(&queries::rooms_of_account(id)).await?;
         self.many("reactions.jsonl", &queries::reactions(id)).await?;
+        self.many("scheduled.jsonl", &queries::scheduled(id)).await?;
         let settings = self.exporter.settings(account).await?;
         let settings = serde_json::to_vec_pretty(&settings).expect("settings are plain data");
         self.archive.add("settings.json", &settings).await?;

@@ -49,6 +49,14 @@ pub(super) fn reactions(account: Uuid) -> String {
     )
 }
 
+pub(super) fn scheduled(account: Uuid) -> String {
+    format!(
+        "SELECT json_strip_nulls(json_build_object('scheduled', s.scheduled, 'space', s.space, 'room', s.room,
+            'body', s.body, 'reply_to', s.reply_to, 'at', s.at, 'created_at', s.created_at, 'refused', s.refused))::text
+        FROM read.scheduled s WHERE s.account = '{account}' ORDER BY s.at, s.scheduled"
+    )
+}
+
 /// Which messages an export has.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Which {

@@ -16,6 +16,7 @@ mod overrides;
 mod participant;
 mod report;
 mod room;
+mod schedule;
 mod space;
 mod unread;
 
@@ -87,6 +88,7 @@ pub(crate) struct Changes<'a> {
     rooms: room::Rooms<'a>,
     attachments: attachment::Attachments<'a>,
     reports: report::Reports<'a>,
+    schedules: schedule::Schedules<'a>,
     unread: unread::Unread,
     participants: participant::Participants,
 }
@@ -147,6 +149,7 @@ impl<'a> Changes<'a> {
                 self.reports.take(moment, event);
                 self.audit.report(moment, event);
             }
+            (Event::Schedule(event), _) => self.schedules.take(moment, event),
             // Who holds a name is decided in the log and asked of nobody here. An event that lies under
             // another aggregate than its type's says nothing that could be shown.
             (Event::Handle(_) | Event::Account(_) | Event::Space(_), _) => {}
@@ -167,6 +170,7 @@ impl<'a> Changes<'a> {
         written.rows += self.members.write(connection, schema).await?;
         written.rows += self.directs.write(connection, schema).await?;
         written.rows += self.audit.write(connection, schema).await?;
+        written.rows += self.schedules.write(connection, schema).await?;
         written.rows += self.attachments.write(connection, schema).await?;
         let rooms = self.rooms.write(connection, schema, &self.reports).await?;
         written.rows += rooms.rows;

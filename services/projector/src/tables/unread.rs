@@ -47,7 +47,12 @@ impl Unread {
                 };
                 self.joined.insert(key, joined);
             }
-            Event::Account(_) | Event::Handle(_) | Event::Space(_) | Event::Room(_) | Event::Report(_) => {}
+            Event::Account(_)
+            | Event::Handle(_)
+            | Event::Space(_)
+            | Event::Room(_)
+            | Event::Report(_)
+            | Event::Schedule(_) => {}
         }
     }
 

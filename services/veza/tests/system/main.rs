@@ -25,6 +25,7 @@ mod peace;
 mod platform;
 mod previews;
 mod push;
+mod scheduled;
 mod search;
 mod seen;
 mod structure;

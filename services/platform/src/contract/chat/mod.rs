@@ -6,6 +6,7 @@ mod members;
 mod messages;
 mod moderation;
 mod rooms;
+mod schedules;
 mod spaces;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,7 @@ pub use moderation::{
     ResolveReport, SetFilters, SetRaidBrake, SwitchRaid,
 };
 pub use rooms::{ChangeRoom, CreateRoom, OpenThread, PlaceRoom, RoomCreated};
+pub use schedules::{CancelScheduled, ChangeScheduled, MessageScheduled, RefuseScheduled, ScheduleMessage};
 pub use spaces::{
     CategoryCreated, ChangeCategory, ChangeSpace, CreateCategory, CreateSpace, DefineRole, Preset,
     RemoveCategory, RemoveOverride, RemoveRole, SetOverride, SpaceCreated,
@@ -88,6 +90,10 @@ commands! {
     "define_slash": DefineSlash => Changed,
     "remove_slash": RemoveSlash => Changed,
     "call_slash": CallSlash => SlashTaker,
+    "schedule_message": ScheduleMessage => MessageScheduled,
+    "change_scheduled": ChangeScheduled => Changed,
+    "cancel_scheduled": CancelScheduled => Changed,
+    "refuse_scheduled": RefuseScheduled => Changed,
     "get_access": GetAccess => Access,
 }
 
@@ -142,5 +148,9 @@ in_space!(
     SwitchRaid,
     ReleaseMember,
     GetRaid,
+    ScheduleMessage,
+    ChangeScheduled,
+    CancelScheduled,
+    RefuseScheduled,
     GetAccess,
 );

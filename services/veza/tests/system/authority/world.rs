@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use time::format_description::well_known::Rfc3339;
 use tokio_tungstenite::tungstenite::Message;
 use uuid::Uuid;
 use veza_client::{Person, Socket, new_id};
+use veza_platform::ambient;
 
 use super::{Case, Row};
 use crate::platform::{PASSWORD, PATIENCE, Platform, eventually};
@@ -187,6 +189,9 @@ impl World {
         let space = self.space;
         let value = match name {
             "space" => space.to_string(),
+            "tomorrow" => (ambient::now() + time::Duration::days(1))
+                .format(&Rfc3339)
+                .unwrap(),
             "room" => {
                 self.count += 1;
                 let what = json!({ "name": format!("room-{}", self.count), "private": case.private });
