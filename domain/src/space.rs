@@ -13,6 +13,7 @@ use veza_events::{
 use crate::{Decider, names};
 
 mod direct;
+mod export;
 mod filters;
 mod invites;
 mod order;
@@ -31,6 +32,7 @@ pub(crate) mod tests;
 mod webhook;
 
 pub use direct::{Acquaintance, Direct, DirectCommand, MAX_IN_DIRECT, rights as direct_rights};
+pub use export::may_export;
 pub use filters::{
     FilterFault, Filters, MAX_FILTER_ENTRIES, MAX_FILTER_ENTRY_CHARS, MAX_FILTER_PATTERNS, MAX_FILTER_RULES,
     may_read_filters,
@@ -94,6 +96,8 @@ pub enum SpaceCommand {
         name: Option<String>,
         /// How much of its rooms those see who come later.
         history: Option<History>,
+        /// Whether pages that messages link to are shown beside them.
+        previews: Option<bool>,
     },
     /// Make a role, or make it anew.
     DefineRole {
@@ -211,7 +215,11 @@ impl Decider for Space {
                 preset,
                 room,
             } => create(state, context, space, &name, preset, room),
-            SpaceCommand::Change { name, history } => change(state, name.as_deref(), history),
+            SpaceCommand::Change {
+                name,
+                history,
+                previews,
+            } => change(state, name.as_deref(), history, previews),
             SpaceCommand::DefineRole {
                 role,
                 name,
@@ -363,15 +371,23 @@ fn create(
     Ok(vec![created.into(), first.into()])
 }
 
-fn change(state: &SpaceState, name: Option<&str>, history: Option<History>) -> Decision {
+fn change(
+    state: &SpaceState,
+    name: Option<&str>,
+    history: Option<History>,
+    previews: Option<bool>,
+) -> Decision {
     let name = name.map(names::shown).transpose().map_err(SpaceRejection::Name)?;
     let name = name.filter(|name| *name != state.name);
     let history = history.filter(|history| *history != state.history);
-    let any = name.is_some() || history.is_some();
-    Ok(any
-        .then(|| Changed { name, history }.into())
-        .into_iter()
-        .collect())
+    let previews = previews.filter(|shown| *shown == state.previews_off);
+    let any = name.is_some() || history.is_some() || previews.is_some();
+    let changed = Changed {
+        name,
+        history,
+        previews,
+    };
+    Ok(any.then(|| changed.into()).into_iter().collect())
 }
 
 fn create_room(state: &SpaceState, room: RoomId, name: &str, kind: RoomKind) -> Decision {

@@ -116,6 +116,9 @@ pub struct Changed {
     /// How much of its rooms those see who come later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history: Option<History>,
+    /// Whether pages that messages link to are shown beside them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previews: Option<bool>,
 }
 
 /// A role was made, or made anew under the same id.

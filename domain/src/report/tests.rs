@@ -80,6 +80,7 @@ fn who_may_read_a_message_reports_it_once() {
     let since = Changed {
         name: None,
         history: Some(History::SinceJoined),
+        previews: None,
     };
     let limited = space(Preset::Team, Some(since.into()));
     let (plain, out) = (joined(&[]), Membership::default());

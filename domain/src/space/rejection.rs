@@ -17,6 +17,11 @@ pub enum SpaceRejection {
     /// No role of the caller allows it.
     #[error("this needs the permission to {}", deed(*.0))]
     NotAllowed(Permission),
+    /// Some of its rooms, or what was said in them, are not for the caller.
+    #[error(
+        "some of what was said in this space is not shown to you; who sees all of it can have it exported"
+    )]
+    NotAllVisible,
     /// The name cannot be one.
     #[error("the name of the space {0}")]
     Name(NameFault),
@@ -172,6 +177,7 @@ impl Reject for SpaceRejection {
             Self::NotFound => "space.not_found",
             Self::Exists => "space.exists",
             Self::NotAllowed(_) => "space.not_allowed",
+            Self::NotAllVisible => "space.not_all_visible",
             Self::Name(_) => "space.name_invalid",
             Self::RoomNotFound => "room.not_found",
             Self::RoomExists => "room.exists",
@@ -244,6 +250,7 @@ impl Reject for SpaceRejection {
             | Self::InviteExists
             | Self::SlashTaken => RejectionKind::Conflict,
             Self::NotAllowed(_)
+            | Self::NotAllVisible
             | Self::RankTooLow
             | Self::NotYoursToGive
             | Self::EveryoneFixed

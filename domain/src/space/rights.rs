@@ -254,6 +254,7 @@ mod tests {
             let changed = Changed {
                 name: None,
                 history: Some(history),
+                previews: None,
             };
             let room = RoomChanged {
                 room: ROOM,

@@ -24,6 +24,8 @@ pub struct SpaceState {
     pub name: String,
     /// How much of its rooms those see who come later.
     pub history: History,
+    /// Whether pages that messages link to are not shown beside them.
+    pub previews_off: bool,
     /// Its roles, that of everybody among them.
     pub roles: BTreeMap<RoleId, Role>,
     /// Roles that were taken away. Members may still hold them, so they never come back.
@@ -210,6 +212,7 @@ impl SpaceState {
             SpaceEvent::Changed(event) => {
                 set(&mut self.name, event.name.as_ref());
                 self.history = event.history.unwrap_or(self.history);
+                self.previews_off = event.previews.map_or(self.previews_off, |shown| !shown);
             }
             SpaceEvent::RoleDefined(event) => {
                 self.roles.insert(event.role, event.into());

@@ -192,6 +192,7 @@ fn to_who_is_not_in_there_is_no_space() {
         SpaceCommand::Change {
             name: Some("mine".into()),
             history: None,
+            previews: None,
         },
         define(LEADERS, &[], 1),
         SpaceCommand::RemoveRole { role: LEADERS },
@@ -218,6 +219,7 @@ fn a_member_needs_the_permission() {
             SpaceCommand::Change {
                 name: Some("x".into()),
                 history: None,
+                previews: None,
             },
         )
         .then_rejected("space.not_allowed");
@@ -239,13 +241,33 @@ fn a_change_that_changes_nothing_is_no_fact() {
     let change = |name: Option<&str>| SpaceCommand::Change {
         name: name.map(Into::into),
         history: None,
+        previews: None,
     };
     space().when(&by(OWNER), change(Some("office"))).then([Changed {
         name: Some("office".into()),
         history: None,
+        previews: None,
     }]);
     space().when(&by(OWNER), change(Some("home"))).then_nothing();
     space().when(&by(OWNER), change(None)).then_nothing();
+    let previews = |shown| SpaceCommand::Change {
+        name: None,
+        history: None,
+        previews: Some(shown),
+    };
+    let off = Changed {
+        name: None,
+        history: None,
+        previews: Some(false),
+    };
+    space().when(&by(OWNER), previews(true)).then_nothing();
+    space().when(&by(OWNER), previews(false)).then([off.clone()]);
+    space_with([off.into()])
+        .when(&by(OWNER), previews(false))
+        .then_nothing();
+    space()
+        .when(&by(LEADER), previews(false))
+        .then_rejected("space.not_allowed");
     space()
         .when(&by(OWNER), change_room(Some("general"), Some(""), false))
         .then_nothing();

@@ -2,6 +2,7 @@
 
 mod access;
 mod direct;
+mod export;
 mod files;
 mod filters;
 mod integrations;
@@ -69,6 +70,7 @@ pub(crate) fn router(worker: Arc<Worker>) -> Router<Worker> {
         .on(schedule::add)
         .on(schedule::change)
         .on(schedule::cancel)
+        .on(export::may)
         .on(access::get)
 }
 

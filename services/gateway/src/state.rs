@@ -12,6 +12,7 @@ use veza_platform::config::Config;
 use veza_platform::contract::chat::InSpace;
 use veza_platform::contract::{Caller, Command, Problem, ProblemKind};
 use veza_platform::event_log::{EventLog, StreamName};
+use veza_platform::exports::Exports;
 use veza_platform::health::Health;
 use veza_platform::kv::{Kv, KvError};
 use veza_platform::ledger::{Ledger, read_problem};
@@ -81,6 +82,8 @@ pub struct Gateway {
     pub nats: async_nats::Client,
     /// The store of files; none in an installation without files.
     pub(crate) blobs: Option<Blobs>,
+    /// What people have asked to be exported.
+    pub(crate) exports: Exports,
     /// Takes files in.
     pub(crate) intake: Intake,
     /// The devices that are told while nobody looks.
@@ -115,6 +118,7 @@ impl Gateway {
         let ticket_life = Duration::from_millis(config.realtime.ticket_ttl_ms);
         let uploads = Uploads::new(&log, parts.ledger.keys().clone());
         Arc::new(Self {
+            exports: Exports::open(&log),
             intake: Intake::new(&config.files, &runtime.lifecycle, uploads),
             push: PushSubscriptions::open(&log, parts.ledger.keys().clone()),
             push_keys: PushKeys::open(&log, parts.ledger.keys().keks().clone()),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// First parts of codes.
-const AGGREGATES: [&str; 29] = [
+const AGGREGATES: [&str; 30] = [
     "slash",
     "webhook",
     "account",
@@ -15,6 +15,7 @@ const AGGREGATES: [&str; 29] = [
     "connection",
     "direct",
     "draft",
+    "export",
     "filter",
     "frame",
     "handle",
@@ -36,7 +37,7 @@ const AGGREGATES: [&str; 29] = [
     "message",
 ];
 /// Texts of the same form that are no codes: fields of log lines, kinds of notices.
-const NO_CODES: [&str; 9] = [
+const NO_CODES: [&str; 10] = [
     "attachment.id",
     "room.id",
     "account.id",
@@ -46,6 +47,7 @@ const NO_CODES: [&str; 9] = [
     "account.read",
     "account.notifications",
     "account.draft",
+    "account.export",
 ];
 
 fn root() -> PathBuf {

@@ -8,6 +8,7 @@ pub mod bus;
 pub mod config;
 pub mod contract;
 pub mod event_log;
+pub mod exports;
 pub mod health;
 pub mod invite_code;
 pub mod keyring;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt};
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
-use veza_events::room::{Mentions, MessagePosted};
+use veza_events::room::{Mentions, MessageEdited, MessagePosted};
 use veza_events::{AccountId, Permission, RoleId, RoomId, Timestamp};
 use veza_platform::ambient;
 use veza_platform::bus::Bus;
@@ -29,7 +29,7 @@ const ASKING: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A message that speaks of people.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Mention {
     pub(crate) position: Position,
     pub(crate) at: Timestamp,
@@ -40,15 +40,15 @@ pub(crate) struct Mention {
     message: veza_events::MessageId,
     author: AccountId,
     mentions: Mentions,
+    /// Said by another text than the first: only those are told whom no text before has named.
+    edit: bool,
 }
 
 impl Mention {
     /// The mention that a message is, if it speaks of people.
     pub(crate) fn of(position: &Position, at: Timestamp, event: &MessagePosted) -> Option<Self> {
         let mentions = event.mentions.as_ref()?.clear()?.clone();
-        let of_people =
-            !mentions.accounts.is_empty() || !mentions.roles.is_empty() || mentions.everyone || mentions.here;
-        of_people.then(|| Self {
+        of_people(&mentions).then(|| Self {
             position: position.clone(),
             at,
             space: event.space,
@@ -57,6 +57,23 @@ impl Mention {
             message: event.message,
             author: event.author,
             mentions,
+            edit: false,
+        })
+    }
+
+    /// The mention that another text of a message is, if that speaks of people.
+    pub(crate) fn of_edit(position: &Position, at: Timestamp, event: &MessageEdited) -> Option<Self> {
+        let mentions = event.mentions.as_ref()?.clear()?.clone();
+        of_people(&mentions).then(|| Self {
+            position: position.clone(),
+            at,
+            space: event.space,
+            room: event.room,
+            gate: event.parent.unwrap_or(event.room),
+            message: event.message,
+            author: event.author,
+            mentions,
+            edit: true,
         })
     }
 
@@ -79,6 +96,10 @@ impl Mention {
             },
         }
     }
+}
+
+fn of_people(mentions: &Mentions) -> bool {
+    !mentions.accounts.is_empty() || !mentions.roles.is_empty() || mentions.everyone || mentions.here
 }
 
 /// Finds out whom to tell.
@@ -117,6 +138,39 @@ impl Audience {
     /// # Errors
     /// When something is away; it is to be tried again.
     pub(crate) async fn of(&self, mention: &Mention) -> anyhow::Result<Vec<(AccountId, AccountNotice)>> {
+        if !mention.edit {
+            return self.told(mention, &BTreeSet::new()).await;
+        }
+        let (mut added, mut before) = (mention.clone(), BTreeSet::new());
+        let seq = mention.position.seq;
+        for named in self.read.ever_named(mention.message).await? {
+            if named.since >= seq {
+                continue;
+            }
+            match named.kind.as_str() {
+                "account" => {
+                    let account = named.target.into();
+                    added.mentions.accounts.remove(&account);
+                    before.insert(account);
+                }
+                "role" => drop(added.mentions.roles.remove(&named.target.into())),
+                "everyone" => added.mentions.everyone = false,
+                _ => added.mentions.here = false,
+            }
+        }
+        if of_people(&added.mentions) {
+            self.told(&added, &before).await
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
+    /// Whom a mention reaches, but for those who were told before.
+    async fn told(
+        &self,
+        mention: &Mention,
+        before: &BTreeSet<AccountId>,
+    ) -> anyhow::Result<Vec<(AccountId, AccountNotice)>> {
         let named = mention.mentions.accounts.iter().copied();
         let mut all: BTreeMap<AccountId, MentionKind> =
             named.map(|account| (account, MentionKind::Account)).collect();
@@ -126,6 +180,7 @@ impl Audience {
             }
         }
         all.remove(&mention.author);
+        all.retain(|account, _| !before.contains(account));
         let accounts: Vec<AccountId> = all.keys().copied().collect();
         for blocker in self.read.blockers(mention.author, &accounts).await? {
             all.remove(&blocker);

@@ -240,7 +240,11 @@ fn tells(record: &Record) -> bool {
             let event = read_envelope(record)
                 .ok()
                 .and_then(|envelope| Event::decode(&envelope.kind, &record.payload).ok());
-            matches!(event, Some(Event::Room(RoomEvent::MessagePosted(event))) if event.mentions.is_some())
+            match event {
+                Some(Event::Room(RoomEvent::MessagePosted(event))) => event.mentions.is_some(),
+                Some(Event::Room(RoomEvent::MessageEdited(event))) => event.mentions.is_some(),
+                Some(_) | None => false,
+            }
         }
         Ok(Subject::Handle(_) | Subject::Report(..)) | Err(_) => false,
     }
@@ -284,6 +288,10 @@ fn news(subject: &Subject, event: &Event, envelope: &Envelope, position: &Positi
         }
         (Event::Room(RoomEvent::MessagePosted(event)), _) => {
             let mention = Mention::of(position, envelope.time, event)?;
+            return Some(News::Mention(Box::new(mention)));
+        }
+        (Event::Room(RoomEvent::MessageEdited(event)), _) => {
+            let mention = Mention::of_edit(position, envelope.time, event)?;
             return Some(News::Mention(Box::new(mention)));
         }
         (Event::Space(SpaceEvent::RaidBegun(event)), Subject::Space(_, space)) => {

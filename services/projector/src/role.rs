@@ -20,6 +20,7 @@ use veza_readmodel::cache::CacheWriter;
 use veza_readmodel::{CacheOptions, Choices, PostgresOptions, ReadMetrics, ReadModel, ReadOptions};
 
 use crate::audience::Audience;
+use crate::exports::maker::Maker;
 use crate::janitor::Janitor;
 use crate::metrics::ProjectorMetrics;
 use crate::stream::StreamLoop;
@@ -124,12 +125,11 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
     if !rt.config.s3.endpoint.is_empty() {
         let (keys, life) = (parts.ledger.keys().clone(), &rt.lifecycle);
         let blobs = Blobs::open(&rt.config.s3, keys, &rt.metrics, life, "projector");
-        let janitor = Janitor::new(
-            Arc::clone(&parts),
-            blobs.context("opening the store of files")?,
-            &rt.metrics,
-        );
+        let blobs = blobs.context("opening the store of files")?;
+        let maker = Maker::new(Arc::clone(&parts), blobs.clone(), &rt.metrics);
+        let janitor = Janitor::new(Arc::clone(&parts), blobs, &rt.metrics);
         rt.lifecycle.spawn("janitor", janitor.run());
+        rt.lifecycle.spawn("exports", maker.run());
     }
     watch_health(&rt, all_well.clone());
     rt.lifecycle.spawn("lag", watch_lag(Arc::clone(&parts), streams));

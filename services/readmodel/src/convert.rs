@@ -51,6 +51,7 @@ impl TryFrom<space::Model> for Space {
             owner: row.owner.into(),
             created_at: row.created_at.into(),
             history: named(&row.history)?,
+            previews: row.previews,
             seq: row.seq.cast_unsigned(),
         })
     }

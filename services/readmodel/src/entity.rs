@@ -58,6 +58,7 @@ table!(
         created_at: OffsetDateTime,
         seq: i64,
         history: String,
+        previews: bool,
     }
 );
 

@@ -37,7 +37,7 @@ mod scheduled;
 pub use audit::AuditFilter;
 pub use choices::{Choice, Choices};
 pub use error::ReadError;
-pub use mentions::{NameQuery, Named};
+pub use mentions::{EverNamed, NameQuery, Named};
 pub use metrics::ReadMetrics;
 pub use options::{CacheOptions, PostgresOptions, ReadOptions};
 pub use read_model::ReadModel;

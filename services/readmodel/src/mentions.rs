@@ -3,7 +3,7 @@
 use sea_orm::prelude::*;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, QueryResult};
 use time::OffsetDateTime;
-use veza_events::{AccountId, RoleId, RoomId, SpaceId};
+use veza_events::{AccountId, MessageId, RoleId, RoomId, SpaceId};
 
 use crate::messages::{placed, placed_sql};
 use crate::queries::{rows, statement};
@@ -69,6 +69,19 @@ impl Named {
     }
 }
 
+/// Somebody whom a message names, or did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EverNamed {
+    /// An account, a role, or the space.
+    pub target: Uuid,
+    /// As what.
+    pub kind: String,
+    /// By the text of which sequence first.
+    pub since: u64,
+    /// Its present text does not.
+    pub dropped: bool,
+}
+
 impl ReadModel {
     /// Whom and what names mean in a space.
     pub async fn named(&self, space: SpaceId, names: &NameQuery) -> Result<Vec<Named>, ReadError> {
@@ -102,6 +115,25 @@ impl ReadModel {
             .postgres
             .ask(async |db| blockers(&db, blocked, accounts).await)
             .await
+    }
+
+    /// Whom a message has ever named, as `account`, `role`, `everyone` or `here`, and by the text of which sequence
+    /// first. For the last two the id is that of the space.
+    pub async fn ever_named(&self, message: MessageId) -> Result<Vec<EverNamed>, ReadError> {
+        let sql = "SELECT target, kind, since, dropped FROM read.mention WHERE message = $1";
+        let ask = async |db: DatabaseConnection| {
+            let found = db.query_all_raw(statement(sql, [message.uuid().into()])).await?;
+            let read = |row: &QueryResult| {
+                Ok(EverNamed {
+                    target: row.try_get("", "target")?,
+                    kind: row.try_get("", "kind")?,
+                    since: row.try_get::<i64>("", "since")?.cast_unsigned(),
+                    dropped: row.try_get("", "dropped")?,
+                })
+            };
+            found.iter().map(read).collect::<Result<Vec<_>, DbErr>>()
+        };
+        self.0.postgres.ask(ask).await
     }
 
     /// Messages that speak of an account, of a role that it holds, or of all in a space that it is in, newest
@@ -242,7 +274,7 @@ async fn mentions(
             SELECT n.message, n.posted_at,
                 min(array_position(ARRAY['account', 'role', 'here', 'everyone'], n.kind)) AS kind
             FROM target t CROSS JOIN LATERAL (
-                SELECT * FROM read.mention n WHERE n.target = t.target
+                SELECT * FROM read.mention n WHERE n.target = t.target AND NOT n.dropped
                     AND ($2::timestamptz IS NULL OR (n.posted_at, n.message) < ($2, $3))
                     AND (t.space IS NULL OR n.space = t.space) AND n.author <> $1
                     AND NOT EXISTS (SELECT FROM read.account_block b WHERE b.account = $1 AND b.blocked = n.author)

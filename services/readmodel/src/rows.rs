@@ -78,6 +78,8 @@ pub struct Space {
     pub created_at: Timestamp,
     /// How much of its rooms those see who come later.
     pub history: History,
+    /// Whether pages that messages link to are shown beside them.
+    pub previews: bool,
     /// Last change.
     pub seq: u64,
 }

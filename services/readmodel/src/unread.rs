@@ -124,6 +124,7 @@ async fn counts(
                     UNION ALL SELECT unnest(r.roles) FROM read.member r WHERE r.space = p.space AND r.account = $4
                 ) t CROSS JOIN LATERAL (SELECT n.message FROM read.mention n
                     WHERE n.target = t.target AND n.room = p.room AND n.seq > p.marker AND n.author <> $4
+                    AND NOT n.dropped
                     AND NOT EXISTS (SELECT FROM read.account_block b
                         WHERE b.account = $4 AND b.blocked = n.author)
                     LIMIT $5) n) END AS mentions

@@ -452,6 +452,7 @@ fn what_was_said_before_somebody_came_is_not_there_for_them() {
     let since = veza_events::space::Changed {
         name: None,
         history: Some(veza_events::space::History::SinceJoined),
+        previews: None,
     };
     let space = self::space(Preset::Team, [since.into()]);
     let came = |seq| Membership {

@@ -84,6 +84,7 @@ fn nobody_is_above_the_others() {
     let rename = SpaceCommand::Change {
         name: Some("mine".into()),
         history: None,
+        previews: None,
     };
     Given::<Space>(state)
         .when(&by(OWNER, &joined(&[])), rename)

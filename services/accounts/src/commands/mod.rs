@@ -17,9 +17,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use veza_platform::bus::Router;
 use veza_platform::contract::accounts::{
-    Block, ChangeBot, ChangePassword, ChangeProfile, CreateBotKey, EndSession, InviteAdministrator,
-    IssueBotToken, Refresh, Register, RegisterBot, RegisterWebhook, RetireBot, RevokeBotKey, SignIn,
-    SignInByLink, Unblock,
+    Block, ChangeBot, ChangePassword, ChangeProfile, ConfirmPassword, CreateBotKey, EndSession,
+    InviteAdministrator, IssueBotToken, Refresh, Register, RegisterBot, RegisterWebhook, RetireBot,
+    RevokeBotKey, SignIn, SignInByLink, Unblock,
 };
 use veza_platform::contract::{Caller, Command, Problem, ProblemKind};
 
@@ -53,6 +53,11 @@ pub(crate) fn router(worker: Arc<Worker>) -> Router<Worker> {
         .on(
             async |worker: Arc<Worker>, caller: Caller, command: ChangePassword| {
                 password::change(&worker, &caller, command).await
+            },
+        )
+        .on(
+            async |worker: Arc<Worker>, caller: Caller, command: ConfirmPassword| {
+                password::confirm(&worker, &caller, &command).await
             },
         )
         .on(async |worker: Arc<Worker>, caller: Caller, command: Block| {

@@ -4,7 +4,7 @@ use serde_json::json;
 use veza_domain::Decider;
 use veza_domain::account::{Account, AccountCommand};
 use veza_events::{Sealed, Subject};
-use veza_platform::contract::accounts::{ChangePassword, Done};
+use veza_platform::contract::accounts::{ChangePassword, ConfirmPassword, Done};
 use veza_platform::contract::{Caller, Problem, ProblemKind, Sensitive};
 
 use super::Remembered;
@@ -25,7 +25,7 @@ pub(super) async fn change(
 
     let seen = worker.accounts.known_exactly(account).await?;
     // Not refused at once: repeated after a lost answer, the command meets its own new password.
-    let fault = fault_of_current(worker, &seen, command.current.as_ref()).await?;
+    let fault = fault_of_current(worker, &seen, command.current.as_ref(), "current").await?;
     let hash = match fault {
         None => Sealed::from(worker.passwords.hash(&command.new).await?),
         Some(_) => Sealed::from(String::new()),
@@ -61,27 +61,37 @@ pub(super) async fn change(
     })
 }
 
+/// Takes [`ConfirmPassword`]: who is signed in shows that they are who signed in.
+pub(super) async fn confirm(
+    worker: &Worker,
+    caller: &Caller,
+    command: &ConfirmPassword,
+) -> Result<Done, Problem> {
+    let seen = worker.accounts.known_exactly(caller.account()?).await?;
+    match fault_of_current(worker, &seen, command.password.as_ref(), "password").await? {
+        Some(fault) => Err(fault),
+        None => Ok(Done { position: None }),
+    }
+}
+
 /// What is wrong with the password given as the present one. An account without one has nothing to give.
 async fn fault_of_current(
     worker: &Worker,
     seen: &Known,
     current: Option<&Sensitive>,
+    field: &str,
 ) -> Result<Option<Problem>, Problem> {
     let Some(sealed) = &seen.state.password else {
         return Ok(None);
     };
     let Some(current) = current else {
         let detail = "give the present password as well";
-        return Ok(Some(Problem::field(
-            "account.password_required",
-            "current",
-            detail,
-        )));
+        return Ok(Some(Problem::field("account.password_required", field, detail)));
     };
     let hash = sealed.clear().map(String::as_str);
     if worker.passwords.verify(current, hash).await? {
         return Ok(None);
     }
     let detail = "this is not the present password";
-    Ok(Some(Problem::field("account.password_wrong", "current", detail)))
+    Ok(Some(Problem::field("account.password_wrong", field, detail)))
 }

@@ -75,6 +75,7 @@ fn event(name: &str) -> Event {
         Changed {
             name: Some(name.into()),
             history: None,
+            previews: None,
         }
         .into(),
     )

@@ -208,6 +208,7 @@ pub(crate) async fn send(worker: &Worker, waiting: Waiting) -> Result<Outcome, P
         reply_to: essence.reply_to,
         mentions: mentions.clone(),
         attachments: Vec::new(),
+        shown_as: None,
     };
     let timeline = Timeline::of(worker, place, account).await?;
     let due = Due { scheduled, message };

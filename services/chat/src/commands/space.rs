@@ -156,6 +156,7 @@ pub(super) async fn change(
     let change = SpaceCommand::Change {
         name: command.name.clone(),
         history: command.history,
+        previews: command.previews,
     };
     changed(&worker, &caller, &command, &change).await
 }

@@ -45,6 +45,7 @@ fn name(home: Home, name: &str) -> ChangeSpace {
     ChangeSpace {
         space: home.space,
         history: None,
+        previews: None,
         name: Some(name.into()),
     }
 }

@@ -14,6 +14,7 @@ use super::bots::Bots;
 use super::categories::Categories;
 use super::directs::Directs;
 use super::drafts::Drafts;
+use super::exports::Exports;
 use super::files::Files;
 use super::filters::Filters;
 use super::invites::Invites;
@@ -41,7 +42,7 @@ use super::webhooks::Webhooks;
 use crate::state::Gateway;
 
 type Operations = (
-    (Accounts, Bots, OAuth, Webhooks, Slashes),
+    (Accounts, Bots, OAuth, Webhooks, Slashes, Exports),
     Sessions,
     Spaces,
     Roles,
@@ -106,6 +107,7 @@ fn operations(gateway: &Arc<Gateway>) -> Operations {
             OAuth(gateway()),
             Webhooks(gateway()),
             Slashes(gateway()),
+            Exports(gateway()),
         ),
         Sessions(gateway()),
         Spaces(gateway()),

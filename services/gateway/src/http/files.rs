@@ -252,7 +252,7 @@ impl Files {
 }
 
 impl Files {
-    fn blobs(&self) -> Result<&Blobs, Failure> {
+    pub(super) fn blobs(&self) -> Result<&Blobs, Failure> {
         self.0.blobs.as_ref().ok_or_else(|| {
             let detail = "this installation takes no files: its operator named no store for them";
             Problem::new(ProblemKind::NotFound, "attachment.off", detail).into()
@@ -297,7 +297,7 @@ fn no_such_file() -> Problem {
 }
 
 /// How browsers keep and show it. Its bytes never change; nothing in it is ever to run as ours.
-fn mark(headers: &mut http::HeaderMap, tag: &str, name: &str, media_type: &str) {
+pub(super) fn mark(headers: &mut http::HeaderMap, tag: &str, name: &str, media_type: &str) {
     let shown = if is_inline(media_type) {
         "inline"
     } else {

@@ -10,7 +10,7 @@ use veza_platform::contract::{Problem, ProblemKind};
 use veza_readmodel::{List, PageOf, rows};
 
 use super::fresh::Fresh;
-use super::message_rows::{Message, shown};
+use super::message_rows::{Format, Message, formatted_each, shown};
 use super::page::{self, Items};
 use super::problem::Failure;
 use super::reply::Found;
@@ -78,6 +78,8 @@ impl MentionsInbox {
         /// At most so many; 50 when absent.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<u16>>,
+        /// In which form texts are wanted beside their Markdown.
+        format: Query<Option<Format>>,
     ) -> Result<Found<Items<Mention>>, Failure> {
         let account = session.account();
         let List { items, next } = self.readable(account, page::part(cursor.0, limit.0)).await?;
@@ -86,7 +88,9 @@ impl MentionsInbox {
             .map(|one| (mentioned_as(&one.kind), one.placed.space, one.placed.room))
             .collect();
         let messages = items.into_iter().map(|one| one.placed.message).collect();
-        let messages = shown(&self.0, account, messages).await?;
+        let mut messages = shown(&self.0, account, messages).await?;
+        let spaces: Vec<_> = about.iter().map(|(_, space, _)| *space).collect();
+        formatted_each(&self.0, format.0, &spaces, &mut messages).await;
         let items = messages.into_iter().zip(about).collect();
         Ok(Found::new(Items::part(
             List { items, next },

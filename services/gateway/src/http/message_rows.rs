@@ -1,5 +1,8 @@
 //! Messages as the API shows them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::StreamExt;
 use poem_openapi::{Enum, Object};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -11,6 +14,9 @@ use super::problem::Failure;
 use crate::markdown::{self, Meant, Target};
 use crate::problems::of_read_model;
 use crate::state::Gateway;
+
+/// Spaces in which names are looked up at once.
+const LOOKING: usize = 8;
 
 /// A message, with its author as it is now.
 #[derive(Object)]
@@ -273,14 +279,30 @@ pub(super) async fn formatted(
     format: Option<Format>,
     messages: &mut [Message],
 ) {
+    formatted_each(gateway, format, &vec![space; messages.len()], messages).await;
+}
+
+/// The same, where each message is of the space at its place.
+pub(super) async fn formatted_each(
+    gateway: &Gateway,
+    format: Option<Format>,
+    spaces: &[SpaceId],
+    messages: &mut [Message],
+) {
     if format != Some(Format::Html) {
         return;
     }
-    let speaking = messages.iter().filter(|message| message.mentions.is_some());
-    let texts = speaking.filter_map(|message| message.body.as_deref());
-    let named = gateway.names.of_texts(space, texts).await;
-    for message in messages {
-        let meant = message.meant(&named);
+    let all: BTreeSet<SpaceId> = spaces.iter().copied().collect();
+    let shown = &*messages;
+    let named = futures::stream::iter(all).map(|space| async move {
+        let of_space = shown.iter().zip(spaces).filter(|(_, of)| **of == space);
+        let speaking = of_space.filter(|(message, _)| message.mentions.is_some());
+        let texts = speaking.filter_map(|(message, _)| message.body.as_deref());
+        (space, gateway.names.of_texts(space, texts).await)
+    });
+    let named: BTreeMap<SpaceId, Vec<Named>> = named.buffer_unordered(LOOKING).collect().await;
+    for (message, space) in messages.iter_mut().zip(spaces) {
+        let meant = message.meant(named.get(space).map_or(&[], Vec::as_slice));
         message.html = message.body.as_deref().map(|body| markdown::html(body, &meant));
     }
 }

@@ -10,6 +10,7 @@ mod categories;
 mod directs;
 mod door;
 mod drafts;
+mod exports;
 mod files;
 mod filters;
 mod form;

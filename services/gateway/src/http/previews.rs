@@ -17,6 +17,7 @@ use super::reply::Found;
 use super::session::Session;
 use super::tags::Chapter;
 use crate::previews::{Link, Preview};
+use crate::problems::of_read_model;
 use crate::state::Gateway;
 
 /// Operations on what messages link to.
@@ -78,7 +79,7 @@ impl LinkPreview {
 #[OpenApi(tag = "Chapter::Rooms")]
 impl LinkPreviews {
     /// What is shown of the pages that a message links to. It needs the permission to view the room. A link in
-    /// code or in `<…>` is not looked at.
+    /// code or in `<…>` is not looked at, and none in a space whose `previews` are off.
     #[oai(
         path = "/v1/messages/:message/previews",
         method = "get",
@@ -145,10 +146,13 @@ impl LinkPreviews {
 }
 
 impl LinkPreviews {
-    /// What a message says, for those who may read it.
+    /// What a message says, for those who may read it; nothing where the space wants no previews.
     async fn text(&self, session: &Session, message: Uuid) -> Result<String, Failure> {
         let placed = self.0.message(session.account(), message.into()).await?;
-        Ok(placed.message.body.unwrap_or_default())
+        // A conversation between a few has no such choice.
+        let space = self.0.read.space(placed.space).await.map_err(of_read_model)?;
+        let wanted = space.is_none_or(|space| space.previews);
+        Ok(placed.message.body.filter(|_| wanted).unwrap_or_default())
     }
 }
 

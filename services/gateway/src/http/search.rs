@@ -11,7 +11,7 @@ use veza_platform::contract::{Problem, ProblemKind};
 use veza_readmodel::{Hit, List, SearchWords, SearchedRooms};
 
 use super::fresh::Fresh;
-use super::message_rows::{Message, shown};
+use super::message_rows::{Format, Message, formatted_each, shown};
 use super::page::{self, Items};
 use super::problem::Failure;
 use super::reply::Found;
@@ -76,6 +76,8 @@ impl Search {
         room: Query<Option<Uuid>>,
         cursor: Query<Option<String>>,
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u16>>,
+        /// In which form texts are wanted beside their Markdown.
+        format: Query<Option<Format>>,
     ) -> Result<Found<Items<FoundMessage>>, Failure> {
         let words = SearchWords::parse(&q)
             .map_err(|error| Problem::new(ProblemKind::Malformed, "search.query", error.to_string()))?;
@@ -88,7 +90,9 @@ impl Search {
             .await
             .map_err(of_read_model)?;
         let rows = hits.items.iter().map(|hit| hit.message.clone()).collect();
-        let messages = shown(&self.0, session.account(), rows).await?;
+        let mut messages = shown(&self.0, session.account(), rows).await?;
+        let spaces: Vec<_> = hits.items.iter().map(|hit| hit.space).collect();
+        formatted_each(&self.0, format.0, &spaces, &mut messages).await;
         let list = List {
             items: messages.into_iter().zip(hits.items).collect(),
             next: hits.next,

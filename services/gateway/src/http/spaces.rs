@@ -84,6 +84,8 @@ struct SpaceChange {
     name: Option<String>,
     /// How much of its rooms those see who come later, where a room does not say otherwise.
     history: Option<History>,
+    /// Whether pages that messages link to are shown beside them (`/v1/messages/{message}/previews`).
+    previews: Option<bool>,
 }
 
 /// A space.
@@ -102,6 +104,8 @@ struct Space {
     permissions: Option<Vec<Permission>>,
     /// How much of its rooms those see who come later, where a room does not say otherwise.
     history: History,
+    /// Whether pages that messages link to are shown beside them.
+    previews: bool,
     /// Last change.
     seq: u64,
 }
@@ -115,6 +119,7 @@ impl From<rows::Space> for Space {
             created_at: row.created_at.time(),
             permissions: None,
             history: row.history.into(),
+            previews: row.previews,
             seq: row.seq,
         }
     }
@@ -178,7 +183,7 @@ impl Spaces {
         Ok(Found::viewed(space, seq))
     }
 
-    /// Change a space.
+    /// Change a space. Needs `manage_space`.
     #[oai(path = "/v1/spaces/:space", method = "patch", operation_id = "change_space")]
     async fn change(
         &self,
@@ -192,6 +197,7 @@ impl Spaces {
             space: (*space).into(),
             name: body.name,
             history: body.history.map(Into::into),
+            previews: body.previews,
         };
         once.change_seen(&self.0, &session, seen, &command).await
     }

@@ -39,6 +39,15 @@ pub struct FilesConfig {
     pub unposted_ttl_s: u64,
     /// How long the bytes of a deleted message's files are kept, in seconds; nobody can see them meanwhile.
     pub deleted_grace_s: u64,
+    /// How long an export that somebody asked for can be fetched, in seconds.
+    #[schemars(range(min = 1))]
+    pub export_ttl_s: u64,
+    /// Largest export, in bytes.
+    #[schemars(range(min = 1))]
+    pub max_export_bytes: u64,
+    /// How long a projector that makes an export may be silent before another begins it anew, in seconds.
+    #[schemars(range(min = 1))]
+    pub export_lease_s: u64,
     /// Age at which a stored file that nothing knows of is removed, in seconds.
     pub orphan_age_s: u64,
     /// Pause between two looks for such files, in seconds; each is at 1,000 objects.
@@ -62,6 +71,9 @@ impl Default for FilesConfig {
             max_looks: 2,
             unposted_ttl_s: 90_000,
             deleted_grace_s: 3_600,
+            export_ttl_s: 604_800,
+            max_export_bytes: 53_687_091_200,
+            export_lease_s: 30,
             orphan_age_s: 172_800,
             orphan_look_s: 600,
         }

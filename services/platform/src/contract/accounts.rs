@@ -86,6 +86,14 @@ pub struct ChangeProfile {
     pub display_name: Option<String>,
 }
 
+/// Show that one knows the account's password, before something that others must not do with a session left open;
+/// writes nothing. An account without one has nothing to show.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ConfirmPassword {
+    /// The password.
+    pub password: Option<Sensitive>,
+}
+
 /// Use another password; ends all other sessions.
 #[derive(Serialize, Deserialize)]
 pub struct ChangePassword {
@@ -236,6 +244,7 @@ commands! {
     "end_session": EndSession => Done,
     "change_profile": ChangeProfile => Done,
     "change_password": ChangePassword => Done,
+    "confirm_password": ConfirmPassword => Done,
     "block": Block => Done,
     "unblock": Unblock => Done,
     "register_bot": RegisterBot => Registered,

@@ -305,6 +305,7 @@ mod tests {
             "KV_PUSH_SUBSCRIPTIONS",
             "KV_NOTIFIED",
             "KV_DRAFTS",
+            "KV_EXPORTS",
         ];
         assert_eq!(names, expected);
         assert!(all.iter().all(|stream| stream["num_replicas"] == 3));

@@ -3,11 +3,13 @@
 
 mod archive;
 pub mod format;
+pub(crate) mod maker;
 mod page;
 mod queries;
 mod source;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures::StreamExt;
 use tokio::io::AsyncWrite;
@@ -88,7 +90,7 @@ pub struct Exported {
 
 /// Makes exports.
 pub struct Exporter {
-    parts: Parts,
+    parts: Arc<Parts>,
     blobs: Option<Blobs>,
 }
 
@@ -98,7 +100,7 @@ impl Exporter {
     /// # Errors
     /// When a setting cannot be used, or the stop comes before NATS is reached.
     pub async fn open(rt: &Runtime) -> anyhow::Result<Self> {
-        let parts = Parts::open(rt).await?;
+        let parts = Arc::new(Parts::open(rt).await?);
         let keys = || parts.ledger.keys().clone();
         let there = !rt.config.s3.endpoint.is_empty();
         let blobs = there.then(|| Blobs::open(&rt.config.s3, keys(), &rt.metrics, &rt.lifecycle, "export"));

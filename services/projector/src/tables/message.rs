@@ -19,6 +19,8 @@ pub(super) struct Messages<'a> {
     changes: BTreeMap<Uuid, Change<'a>>,
     /// Messages that may mention somebody, with what they say at the end of the batch.
     mentions: BTreeMap<Uuid, &'a Mentions>,
+    /// All whom messages of the batch name, by any of their texts, with the sequence of that.
+    named: Vec<(i64, Uuid, &'a Mentions)>,
     /// Changes within threads move what the message above says of its thread.
     threads: BTreeSet<Uuid>,
 }
@@ -48,11 +50,12 @@ impl<'a> Messages<'a> {
     pub(super) fn take(&mut self, moment: Moment, event: &'a RoomEvent) {
         match event {
             RoomEvent::Opened(_) => {}
-            RoomEvent::MessagePosted(event) => self.posted(event),
+            RoomEvent::MessagePosted(event) => self.posted(moment, event),
             RoomEvent::MessageEdited(event) => {
                 if let Some(change) = self.change(event.message.uuid(), moment) {
                     change.edits.push((moment, event));
                     self.speaks(
+                        moment,
                         event.message.uuid(),
                         event.mentions.as_ref().and_then(|sealed| sealed.clear()),
                     );
@@ -101,12 +104,12 @@ impl<'a> Messages<'a> {
         self.threads.iter().copied().collect()
     }
 
-    fn posted(&mut self, event: &'a MessagePosted) {
+    fn posted(&mut self, moment: Moment, event: &'a MessagePosted) {
         if event.parent.is_some() {
             self.threads.insert(event.room.uuid());
         }
         if let Some(mentions) = event.mentions.as_ref().and_then(|sealed| sealed.clear()) {
-            self.speaks(event.message.uuid(), Some(mentions));
+            self.speaks(moment, event.message.uuid(), Some(mentions));
         }
     }
 
@@ -117,6 +120,7 @@ impl<'a> Messages<'a> {
         }
         if self.change(message, moment).is_some() {
             self.mentions.remove(&message);
+            self.named.retain(|(_, named, _)| *named != message);
             let gone = Change {
                 deleted: Some((moment, event.by.uuid())),
                 last: moment.seq,
@@ -136,9 +140,12 @@ impl<'a> Messages<'a> {
         Some(change)
     }
 
-    fn speaks(&mut self, message: Uuid, mentions: Option<&'a Mentions>) {
+    fn speaks(&mut self, moment: Moment, message: Uuid, mentions: Option<&'a Mentions>) {
         match mentions {
-            Some(mentions) => self.mentions.insert(message, mentions),
+            Some(mentions) => {
+                self.named.push((moment.seq, message, mentions));
+                self.mentions.insert(message, mentions)
+            }
             None => self.mentions.remove(&message),
         };
     }
@@ -164,7 +171,7 @@ impl<'a> Messages<'a> {
         if !self.changes.is_empty() {
             rows += self.delete(connection, schema).await?;
         }
-        if !self.mentions.is_empty() {
+        if !self.named.is_empty() {
             rows += self.mention(connection, schema).await?;
         }
         Ok(rows)
@@ -216,7 +223,7 @@ impl<'a> Messages<'a> {
         if ids.is_empty() {
             return Ok(0);
         }
-        let sql = "DELETE FROM {s}.mention WHERE message = ANY($1)";
+        let sql = "UPDATE {s}.mention SET dropped = true WHERE message = ANY($1) AND NOT dropped";
         schema
             .query(sql)
             .bind(ids.clone())
@@ -352,31 +359,46 @@ impl<'a> Messages<'a> {
         Ok(count)
     }
 
+    /// Notes whom messages name, and by which text first. What a batch has of one message is noted at once.
     async fn mention(&self, connection: &mut PgConnection, schema: Schema) -> Result<u64, SqlError> {
-        let (mut ids, mut targets, mut kinds) = (vec![], vec![], vec![]);
-        for (message, mentions) in &self.mentions {
-            let accounts = mentions.accounts.iter().map(|id| (Some(id.uuid()), "account"));
-            let roles = mentions.roles.iter().copied().map(RoleId::uuid);
-            let roles = roles.map(|role| (Some(role), "role"));
-            let all = [(mentions.everyone, "everyone"), (mentions.here, "here")];
-            let all = all
-                .into_iter()
-                .filter(|(spoken, _)| *spoken)
-                .map(|(_, kind)| (None, kind));
-            for (target, kind) in accounts.chain(roles).chain(all) {
-                ids.push(*message);
-                targets.push(target);
-                kinds.push(kind.to_owned());
+        let mut first = BTreeMap::new();
+        for (seq, message, mentions) in &self.named {
+            for target in targets(mentions) {
+                first.entry((*message, target)).or_insert(*seq);
             }
         }
-        let sql = "INSERT INTO {s}.mention (message, target, kind, room, space, author, posted_at, seq)
-            SELECT m.message, COALESCE(u.target, m.space), u.kind, m.room, m.space, m.author, m.posted_at, m.seq
-            FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS u (message, target, kind)
+        let (mut ids, mut whom, mut kinds) = (vec![], vec![], vec![]);
+        let (mut since, mut dropped) = (vec![], vec![]);
+        for ((message, target), seq) in first {
+            let last = self.mentions.get(&message);
+            dropped.push(!last.is_some_and(|last| targets(last).any(|named| named == target)));
+            ids.push(message);
+            whom.push(target.0);
+            kinds.push(target.1.to_owned());
+            since.push(seq);
+        }
+        let sql = "INSERT INTO {s}.mention AS n
+                (message, target, kind, room, space, author, posted_at, seq, since, dropped)
+            SELECT m.message, COALESCE(u.target, m.space), u.kind, m.room, m.space, m.author, m.posted_at, m.seq,
+                u.since, u.dropped
+            FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::int8[], $5::bool[])
+                AS u (message, target, kind, since, dropped)
             JOIN {s}.message m ON m.message = u.message AND m.deleted_at IS NULL
-            ON CONFLICT (message, target, kind) DO NOTHING";
-        let query = schema.query(sql).bind(ids).bind(targets).bind(kinds);
+            ON CONFLICT (message, target, kind) DO UPDATE SET dropped = excluded.dropped";
+        let query = schema.query(sql).bind(ids).bind(whom).bind(kinds);
+        let query = query.bind(since).bind(dropped);
         Ok(query.execute(connection).await?.rows_affected())
     }
+}
+
+/// Whom a text names: an id, absent for everybody in the space, and as what.
+fn targets(mentions: &Mentions) -> impl Iterator<Item = (Option<Uuid>, &'static str)> {
+    let accounts = mentions.accounts.iter().map(|id| (Some(id.uuid()), "account"));
+    let roles = mentions.roles.iter().copied().map(RoleId::uuid);
+    let roles = roles.map(|role| (Some(role), "role"));
+    let all = [(mentions.everyone, "everyone"), (mentions.here, "here")];
+    let all = all.into_iter().filter(|(spoken, _)| *spoken);
+    accounts.chain(roles).chain(all.map(|(_, kind)| (None, kind)))
 }
 
 /// Mentions as a column holds them; nothing for none.

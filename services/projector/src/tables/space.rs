@@ -27,6 +27,7 @@ struct SpaceChange<'a> {
     created: Option<(&'a Created, OffsetDateTime)>,
     name: Option<&'a str>,
     history: Option<History>,
+    previews: Option<bool>,
     seq: i64,
 }
 
@@ -79,6 +80,7 @@ impl<'a> Spaces<'a> {
                 let change = self.changed.entry(id).or_default();
                 change.name = event.name.as_deref().or(change.name);
                 change.history = event.history.or(change.history);
+                change.previews = event.previews.or(change.previews);
                 change.seq = seq;
             }
             SpaceEvent::RoleDefined(event) => {
@@ -170,7 +172,7 @@ impl<'a> Spaces<'a> {
 
     async fn insert_spaces(&self, connection: &mut PgConnection, schema: Schema) -> Result<u64, SqlError> {
         let (mut ids, mut names, mut owners, mut times, mut seqs) = (vec![], vec![], vec![], vec![], vec![]);
-        let mut histories = vec![];
+        let (mut histories, mut previews) = (vec![], vec![]);
         for (space, change) in &self.changed {
             if let Some((event, at)) = change.created {
                 ids.push(*space);
@@ -179,10 +181,11 @@ impl<'a> Spaces<'a> {
                 times.push(at);
                 seqs.push(change.seq);
                 histories.push(wire_name(&change.history.unwrap_or_default()));
+                previews.push(change.previews.unwrap_or(true));
             }
         }
-        let sql = "INSERT INTO {s}.space (space, name, owner, created_at, seq, history)
-            SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::timestamptz[], $5::int8[], $6::text[])
+        let sql = "INSERT INTO {s}.space (space, name, owner, created_at, seq, history, previews)
+            SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::timestamptz[], $5::int8[], $6::text[], $7::bool[])
             ON CONFLICT (space) DO NOTHING";
         let query = schema
             .query(sql)
@@ -191,21 +194,25 @@ impl<'a> Spaces<'a> {
             .bind(owners)
             .bind(times)
             .bind(seqs)
-            .bind(histories);
+            .bind(histories)
+            .bind(previews);
         Ok(query.execute(connection).await?.rows_affected())
     }
 
     async fn update_spaces(&self, connection: &mut PgConnection, schema: Schema) -> Result<u64, SqlError> {
         let (mut ids, mut names, mut histories, mut seqs) = (vec![], vec![], vec![], vec![]);
+        let mut previews = vec![];
         for (space, change) in self.changed.iter().filter(|(_, change)| change.created.is_none()) {
             ids.push(*space);
             names.push(change.name.map(text));
             histories.push(change.history.as_ref().map(wire_name));
+            previews.push(change.previews);
             seqs.push(change.seq);
         }
         let sql = "UPDATE {s}.space AS s SET name = COALESCE(u.name, s.name), seq = u.seq,
-                history = COALESCE(u.history, s.history)
-            FROM unnest($1::uuid[], $2::text[], $3::int8[], $4::text[]) AS u (space, name, seq, history)
+                history = COALESCE(u.history, s.history), previews = COALESCE(u.previews, s.previews)
+            FROM unnest($1::uuid[], $2::text[], $3::int8[], $4::text[], $5::bool[])
+                AS u (space, name, seq, history, previews)
             WHERE s.space = u.space AND s.seq < u.seq";
         Ok(schema
             .query(sql)
@@ -213,6 +220,7 @@ impl<'a> Spaces<'a> {
             .bind(names)
             .bind(seqs)
             .bind(histories)
+            .bind(previews)
             .execute(connection)
             .await?
             .rows_affected())

@@ -28,7 +28,7 @@ struct Shelf {
 
 impl Shelf {
     async fn new(change: impl FnOnce(&mut Config)) -> Self {
-        let (site, s3) = tokio::join!(Site::new(), TestS3::start());
+        let (site, s3) = Box::pin(async { tokio::join!(Site::new(), TestS3::start()) }).await;
         let mut config = site.config();
         config.s3.endpoint = s3.url();
         config.s3.access_key = Secret::new(s3.access_key());

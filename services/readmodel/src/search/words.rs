@@ -72,6 +72,8 @@ impl SearchWords {
         if text.chars().nth(MAX_CHARS).is_some() {
             return Err(WordsError::TooLong);
         }
+        // Postgres takes no NUL, and nobody could have said one.
+        let text = text.replace('\0', " ");
         let mut search = Self::default();
         let mut rest = text.trim_start();
         while !rest.is_empty() {
@@ -241,6 +243,7 @@ mod tests {
             assert_eq!(SearchWords::parse(text).unwrap_err().to_string(), expected);
         }
         assert_eq!(SearchWords::parse("  \"\" - "), Err(WordsError::Empty));
+        assert_eq!(SearchWords::parse("\0"), Err(WordsError::Empty));
         assert_eq!(
             SearchWords::parse(&"a".repeat(MAX_CHARS + 1)),
             Err(WordsError::TooLong)

@@ -11,6 +11,7 @@ mod directs;
 mod drafts;
 mod example;
 mod export;
+mod exports;
 mod failures;
 mod files;
 mod grpc;

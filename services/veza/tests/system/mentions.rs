@@ -253,3 +253,82 @@ async fn who_may_not_see_a_room_is_not_told_that_everybody_in_it_was_called() {
     let frame = told(&mut graces).await;
     assert_eq!(frame["data"]["message"], json!(out_there), "{frame}");
 }
+
+async fn edit(person: &Person, message: Uuid, body: &str) {
+    let path = format!("/v1/messages/{message}");
+    person
+        .call(Method::PATCH, &path, Some(&words(body)))
+        .await
+        .unwrap();
+    eventually("the edit can be read", async || {
+        let found = person.get(&path).await.ok()?;
+        (found["message"]["body"] == body).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_tells_those_whom_it_adds_and_nobody_twice() {
+    let mut platform = Platform::start().await;
+    let ([ada, grace, ben], space, room) = platform.people(["ada", "grace", "ben"]).await;
+    eventually("they are known", async || {
+        let members = ada.get(&format!("/v1/spaces/{space}/members")).await.ok()?;
+        (members["items"].as_array()?.len() == 3).then_some(())
+    })
+    .await;
+    let mut graces = Socket::connect(&grace, &json!({})).await.unwrap();
+    let mut bens = Socket::connect(&ben, &json!({})).await.unwrap();
+    let said = post(&ada, room, "@grace hello").await;
+    assert_eq!(told(&mut graces).await["data"]["message"], json!(said));
+    edit(&ada, said, "@grace @ben hello **both**").await;
+    let added = told(&mut bens).await;
+    assert_eq!(
+        (&added["data"]["message"], &added["data"]["mentioned_as"]),
+        (&json!(said), &json!("account"))
+    );
+    // Left out and named again, in another way too: they know.
+    edit(&ada, said, "hello").await;
+    inbox_is(&ben, "an edit takes him out", &[]).await;
+    edit(&ada, said, "@ben and @room, hello").await;
+    inbox_is(&ben, "he is in again", &[("account", "@ben and @room, hello")]).await;
+    inbox_is(&grace, "as one of all", &[("everyone", "@ben and @room, hello")]).await;
+    let last = post(&ada, room, "@grace @ben the end").await;
+    for socket in [&mut graces, &mut bens] {
+        assert_eq!(
+            told(socket).await["data"]["message"],
+            json!(last),
+            "nothing between"
+        );
+    }
+    let page = ben.get("/v1/mentions?format=html").await.unwrap();
+    let html = page["items"][1]["message"]["html"].as_str().unwrap();
+    assert!(
+        html.contains(&format!("<span data-account=\"{}\">@ben</span>", ben.account)),
+        "{html}"
+    );
+    let found = ben.get("/v1/search?q=hello&format=html").await.unwrap();
+    assert_eq!(found["items"][0]["message"]["html"], json!(html));
+    let plain = ben.get("/v1/search?q=hello").await.unwrap();
+    assert_eq!(plain["items"][0]["message"].get("html"), None);
+    platform
+        .fleet
+        .run(&["projection", "rebuild", "--verify"])
+        .await
+        .unwrap();
+    platform
+        .fleet
+        .role_mut("projector")
+        .unwrap()
+        .restart()
+        .await
+        .unwrap();
+    inbox_is(
+        &ben,
+        "after a rebuild",
+        &[
+            ("account", "@grace @ben the end"),
+            ("account", "@ben and @room, hello"),
+        ],
+    )
+    .await;
+}

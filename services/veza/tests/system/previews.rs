@@ -4,6 +4,7 @@ use std::io::Cursor;
 
 use bytes::Bytes;
 use http::Response;
+use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 use veza_client::Person;
@@ -55,7 +56,7 @@ async fn a_page_is_looked_at_once_for_everybody_and_nobody_asks_it_themselves() 
     let neighbour = Web::on("127.0.0.2", site).await;
     let env = [("VEZA__OUTGOING__ALLOW", "127.0.0.1")];
     let mut platform = Platform::with(&crate::platform::EVERY_ROLE, 1, &env).await;
-    let ([ada, ben], _, room) = platform.people(["ada", "ben"]).await;
+    let ([ada, ben], space, room) = platform.people(["ada", "ben"]).await;
     let (tides, none, inside) = (pages.url("/tides"), pages.url("/none"), neighbour.url("/tides"));
     let text = format!("look: {tides}, {none} {inside} and <{}>", pages.url("/quiet"));
     let message = post(&ada, room, &text).await;
@@ -102,6 +103,25 @@ async fn a_page_is_looked_at_once_for_everybody_and_nobody_asks_it_themselves() 
     }
     let other = format!("/v1/messages/{message}/previews/{}/picture", "0".repeat(32));
     assert_eq!(code(ada.get(&other).await), (404, "message.no_preview".into()));
+
+    // A space may do without.
+    let settings = format!("/v1/spaces/{space}");
+    let off = json!({ "previews": false });
+    let refused = ben.call(Method::PATCH, &settings, Some(&off)).await;
+    assert_eq!(code(refused), (403, "space.not_allowed".into()));
+    ada.call(Method::PATCH, &settings, Some(&off)).await.unwrap();
+    eventually("nothing is shown", async || {
+        shown(&ben, message).await.is_empty().then_some(())
+    })
+    .await;
+    assert_eq!(code(ben.get(&path).await), (404, "message.no_preview".into()));
+    assert_eq!(ben.get(&settings).await.unwrap()["previews"], json!(false));
+    let on = json!({ "previews": true });
+    ada.call(Method::PATCH, &settings, Some(&on)).await.unwrap();
+    eventually("it is shown again", async || {
+        (shown(&ben, message).await == mine).then_some(())
+    })
+    .await;
 
     // What one gateway has found, the next one knows.
     platform

@@ -29,8 +29,8 @@ pub use moderation::{
 pub use rooms::{ChangeRoom, CreateRoom, OpenThread, PlaceRoom, RoomCreated};
 pub use schedules::{CancelScheduled, ChangeScheduled, MessageScheduled, RefuseScheduled, ScheduleMessage};
 pub use spaces::{
-    CategoryCreated, ChangeCategory, ChangeSpace, CreateCategory, CreateSpace, DefineRole, Preset,
-    RemoveCategory, RemoveOverride, RemoveRole, SetOverride, SpaceCreated,
+    CategoryCreated, ChangeCategory, ChangeSpace, CreateCategory, CreateSpace, DefineRole, ExportAllowed,
+    MayExport, Preset, RemoveCategory, RemoveOverride, RemoveRole, SetOverride, SpaceCreated,
 };
 
 use super::commands;
@@ -94,6 +94,7 @@ commands! {
     "change_scheduled": ChangeScheduled => Changed,
     "cancel_scheduled": CancelScheduled => Changed,
     "refuse_scheduled": RefuseScheduled => Changed,
+    "may_export": MayExport => ExportAllowed,
     "get_access": GetAccess => Access,
 }
 
@@ -152,5 +153,6 @@ in_space!(
     ChangeScheduled,
     CancelScheduled,
     RefuseScheduled,
+    MayExport,
     GetAccess,
 );

@@ -55,6 +55,9 @@ pub struct ChangeSpace {
     /// How much of its rooms those see who come later.
     #[serde(default)]
     pub history: Option<History>,
+    /// Whether pages that messages link to are shown beside them.
+    #[serde(default)]
+    pub previews: Option<bool>,
 }
 
 /// Make a group of rooms.
@@ -138,6 +141,20 @@ pub struct DefineRole {
     pub permissions: Permissions,
     /// Higher ranks act on lower ones.
     pub rank: u16,
+}
+
+/// Ask whether one may have all that was said in a space; writes nothing.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MayExport {
+    /// Which space.
+    pub space: SpaceId,
+}
+
+/// One may.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ExportAllowed {
+    /// The last event of the space that this is based on.
+    pub seq: u64,
 }
 
 /// Take a role away from everybody.

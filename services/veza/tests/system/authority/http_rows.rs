@@ -57,6 +57,7 @@ pub(crate) const ROWS: &[Row] = {
         row("GET /v1/accounts/me/blocks", SignedIn, ""),
         row("PUT /v1/accounts/me/blocks/{account}", SignedIn, ""),
         row("DELETE /v1/accounts/me/blocks/{account}", SignedIn, ""),
+        row("GET /v1/exports", SignedIn, ""),
         row("POST /v1/bots", SignedIn, r#"{"handle":"{handle}"}"#),
         row("GET /v1/bots", SignedIn, ""),
         row("POST /v1/rooms/{room}/webhooks", Holds("manage_integrations"), r#"{"name":"Builds"}"#),
@@ -106,6 +107,9 @@ pub(crate) const ROWS: &[Row] = {
 /// permission opens them (`peace.rs`).
 pub(crate) const ELSEWHERE: &[&str] = &[
     "PUT /v1/accounts/me/password",
+    "POST /v1/accounts/me/exports",
+    "POST /v1/spaces/{space}/exports",
+    "GET /v1/exports/{export}/archive",
     "POST /v1/sessions/link",
     "POST /v1/sessions/refresh",
     "DELETE /v1/sessions/current",
