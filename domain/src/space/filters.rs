@@ -18,6 +18,8 @@ use crate::{
 };
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
 
 /// Most rules of a space.
