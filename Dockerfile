@@ -23,5 +23,5 @@ RUN apt-get update \
 COPY --from=build /veza /usr/local/bin/veza
 USER 10001:10001
 # HTTP and WebSocket of the gateway; health and metrics of every role.
-EXPOSE 8080 9464
+EXPOSE 8080 9464 7882/udp
 ENTRYPOINT ["veza"]

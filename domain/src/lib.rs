@@ -6,6 +6,7 @@
 mod decider;
 
 pub mod account;
+pub mod call;
 pub mod handle;
 pub mod member;
 pub mod names;

@@ -3,8 +3,8 @@
 use schemars::Schema;
 
 use crate::{
-    AccountId, Sealed, SealedField, account::AccountEvent, handle::HandleEvent, member::MemberEvent,
-    report::ReportEvent, room::RoomEvent, schedule::ScheduleEvent, space::SpaceEvent,
+    AccountId, Sealed, SealedField, account::AccountEvent, call::CallEvent, handle::HandleEvent,
+    member::MemberEvent, report::ReportEvent, room::RoomEvent, schedule::ScheduleEvent, space::SpaceEvent,
 };
 
 /// A stored event that cannot be read.
@@ -159,6 +159,7 @@ aggregates! {
     Room(RoomEvent),
     Report(ReportEvent),
     Schedule(ScheduleEvent),
+    Call(CallEvent),
 }
 
 impl Event {
@@ -176,7 +177,8 @@ impl Event {
             | Self::Member(_)
             | Self::Room(_)
             | Self::Report(_)
-            | Self::Schedule(_) => None,
+            | Self::Schedule(_)
+            | Self::Call(_) => None,
         }
     }
 }

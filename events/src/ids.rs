@@ -57,6 +57,8 @@ ids! {
     AccountId,
     /// A file that comes with a message.
     AttachmentId,
+    /// A call in a room: from who comes first to who leaves last.
+    CallId,
     /// A group of rooms in the list of a space.
     CategoryId,
     /// One command of a client: repeated when the client does not know whether it arrived.
@@ -67,6 +69,8 @@ ids! {
     KeyId,
     /// A message in a room.
     MessageId,
+    /// One stay of an account in a call, with one device.
+    ParticipantId,
     /// A report of a message.
     ReportId,
     /// A role of a space. The role that everybody holds has the id of the space.
@@ -79,6 +83,8 @@ ids! {
     SessionId,
     /// A space: members, roles and rooms that belong together.
     SpaceId,
+    /// What one participant of a call shows or lets be heard.
+    TrackId,
 }
 
 impl CommandId {

@@ -16,6 +16,7 @@ mod timestamp;
 
 pub mod account;
 pub mod attachment;
+pub mod call;
 pub mod handle;
 pub mod member;
 pub mod report;
@@ -26,8 +27,8 @@ pub mod space;
 pub use catalogue::{DecodeError, Event, EventSchema, catalogue};
 pub use envelope::{Envelope, EnvelopeError, header};
 pub use ids::{
-    AccountId, AttachmentId, CategoryId, CommandId, InviteId, KeyId, MessageId, ReportId, RoleId, RoomId,
-    ScheduledId, SessionId, SpaceId,
+    AccountId, AttachmentId, CallId, CategoryId, CommandId, InviteId, KeyId, MessageId, ParticipantId,
+    ReportId, RoleId, RoomId, ScheduledId, SessionId, SpaceId, TrackId,
 };
 pub use permissions::{Permission, Permissions};
 pub use scopes::{Scope, Scopes};

@@ -54,6 +54,8 @@ pub enum Subject {
     Report(u16, ReportId),
     /// `evt.<n>.schedule.<space>.<account>`
     Schedule(u16, SpaceId, AccountId),
+    /// `evt.<n>.call.<room>`: the calls of a room, one after another.
+    Call(u16, RoomId),
 }
 
 /// Why a text is not the subject of an aggregate.
@@ -70,7 +72,8 @@ impl Subject {
             | Self::Member(shard, ..)
             | Self::Room(shard, _)
             | Self::Report(shard, _)
-            | Self::Schedule(shard, ..) => {
+            | Self::Schedule(shard, ..)
+            | Self::Call(shard, _) => {
                 format!("SPACES_{shard}")
             }
         }
@@ -92,6 +95,7 @@ impl fmt::Display for Subject {
             Self::Room(shard, room) => write!(f, "evt.{shard}.room.{room}"),
             Self::Report(shard, report) => write!(f, "evt.{shard}.report.{report}"),
             Self::Schedule(shard, space, account) => write!(f, "evt.{shard}.schedule.{space}.{account}"),
+            Self::Call(shard, room) => write!(f, "evt.{shard}.call.{room}"),
         }
     }
 }
@@ -122,6 +126,7 @@ impl FromStr for Subject {
                         Ok(Self::Schedule(shard, uuid(space)?.into(), uuid(account)?.into()))
                     }
                     ("report", [report]) => Ok(Self::Report(shard, uuid(report)?.into())),
+                    ("call", [room]) => Ok(Self::Call(shard, uuid(room)?.into())),
                     _ => Err(refused()),
                 }
             }
@@ -148,6 +153,7 @@ mod tests {
             Subject::Room(1, RoomId::new(Uuid::from_u128(9))),
             Subject::Report(2, ReportId::new(Uuid::from_u128(8))),
             Subject::Schedule(4, space(), AccountId::new(Uuid::from_u128(5))),
+            Subject::Call(2, RoomId::new(Uuid::from_u128(9))),
         ];
         for subject in subjects {
             assert_eq!(subject.to_string().parse::<Subject>().unwrap(), subject);

@@ -64,7 +64,7 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
     let metrics = BusMetrics::register(&rt.metrics, "accounts");
     let options = ServeOptions {
         name: "accounts",
-        subject: "cmd.accounts.*",
+        subject: "cmd.accounts.*".into(),
         concurrency: QUICK_COMMANDS + config.accounts.hash_queue,
     };
     rt.started();

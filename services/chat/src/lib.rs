@@ -59,7 +59,7 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
     scheduler::start(&rt, &log, &worker);
     let options = ServeOptions {
         name: "chat",
-        subject: "cmd.chat.*.*",
+        subject: "cmd.chat.*.*".into(),
         concurrency: config.chat.max_concurrent_commands,
     };
     rt.started();

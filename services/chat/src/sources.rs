@@ -106,7 +106,8 @@ impl Source for People {
             | Event::Member(_)
             | Event::Room(_)
             | Event::Report(_)
-            | Event::Schedule(_) => {}
+            | Event::Schedule(_)
+            | Event::Call(_) => {}
         }
     }
 }

@@ -252,7 +252,11 @@ impl Worker {
                 }
             }
             Subject::Schedule(_, space, account) => self.schedules.doubt((space, account)),
-            Subject::Account(_) | Subject::Handle(_) | Subject::Room(..) | Subject::Report(..) => {}
+            Subject::Account(_)
+            | Subject::Handle(_)
+            | Subject::Room(..)
+            | Subject::Report(..)
+            | Subject::Call(..) => {}
         }
     }
 
@@ -262,7 +266,11 @@ impl Worker {
             Subject::Space(_, space) => self.spaces.get(space).await?.seq,
             Subject::Member(_, space, account) => self.members.get((space, account)).await?.seq,
             Subject::Schedule(_, space, account) => self.schedules.get((space, account)).await?.seq,
-            Subject::Account(_) | Subject::Handle(_) | Subject::Room(..) | Subject::Report(..) => 0,
+            Subject::Account(_)
+            | Subject::Handle(_)
+            | Subject::Room(..)
+            | Subject::Report(..)
+            | Subject::Call(..) => 0,
         };
         Ok(Position {
             stream: StreamName::from(subject.stream().as_str()),

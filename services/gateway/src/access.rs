@@ -160,7 +160,8 @@ impl AccessCache {
             | Subject::Handle(_)
             | Subject::Room(..)
             | Subject::Report(..)
-            | Subject::Schedule(..) => {}
+            | Subject::Schedule(..)
+            | Subject::Call(..) => {}
         }
     }
 

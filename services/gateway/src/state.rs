@@ -10,6 +10,7 @@ use veza_platform::blobs::Blobs;
 use veza_platform::bus::Bus;
 use veza_platform::config::Config;
 use veza_platform::contract::chat::InSpace;
+use veza_platform::contract::media::{CallPlaced, PlaceCall};
 use veza_platform::contract::{Caller, Command, Problem, ProblemKind};
 use veza_platform::event_log::{EventLog, StreamName};
 use veza_platform::exports::Exports;
@@ -176,6 +177,29 @@ impl Gateway {
     ) -> Result<C::Reply, Problem> {
         let _turn = self.turn()?;
         self.bus.chat(caller, command).await
+    }
+
+    /// Asks the media workers who carries the calls of a room.
+    ///
+    /// # Errors
+    /// As [`Self::accounts`].
+    pub(crate) async fn place_call(&self, caller: &Caller, place: &PlaceCall) -> Result<CallPlaced, Problem> {
+        let _turn = self.turn()?;
+        self.bus.place_call(caller, place).await
+    }
+
+    /// Gives a command to the media worker of this name.
+    ///
+    /// # Errors
+    /// As [`Self::accounts`].
+    pub(crate) async fn media<C: Command>(
+        &self,
+        worker: &str,
+        caller: &Caller,
+        command: &C,
+    ) -> Result<C::Reply, Problem> {
+        let _turn = self.turn()?;
+        self.bus.media(worker, caller, command).await
     }
 
     /// Notes that an account has read a room up to `seq`, or to its end. Returns which.

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// First parts of codes.
-const AGGREGATES: [&str; 30] = [
+const AGGREGATES: [&str; 31] = [
     "slash",
     "webhook",
     "account",
     "attachment",
     "bot",
+    "call",
     "category",
     "command",
     "connection",
@@ -37,7 +38,7 @@ const AGGREGATES: [&str; 30] = [
     "message",
 ];
 /// Texts of the same form that are no codes: fields of log lines, kinds of notices.
-const NO_CODES: [&str; 10] = [
+const NO_CODES: [&str; 26] = [
     "attachment.id",
     "room.id",
     "account.id",
@@ -48,6 +49,22 @@ const NO_CODES: [&str; 10] = [
     "account.notifications",
     "account.draft",
     "account.export",
+    "call.join",
+    "call.offer",
+    "call.candidate",
+    "call.publish",
+    "call.unpublish",
+    "call.mute",
+    "call.moderate",
+    "call.viewport",
+    "call.leave",
+    "call.joined",
+    "call.answer",
+    "call.published",
+    "call.event",
+    "call.slots",
+    "call.speakers",
+    "call.reconnect",
 ];
 
 fn root() -> PathBuf {
@@ -56,7 +73,7 @@ fn root() -> PathBuf {
 
 /// Sources that can speak to callers.
 fn sources() -> Vec<PathBuf> {
-    let roles = ["accounts", "chat", "gateway", "platform"];
+    let roles = ["accounts", "chat", "gateway", "media", "platform"];
     let mut folders: Vec<PathBuf> = roles
         .iter()
         .map(|role| root().join("services").join(role).join("src"))

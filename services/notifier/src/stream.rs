@@ -197,6 +197,7 @@ fn posted(record: &Record) -> Option<(MessageId, Timestamp)> {
         | Event::Member(_)
         | Event::Room(_)
         | Event::Report(_)
-        | Event::Schedule(_) => None,
+        | Event::Schedule(_)
+        | Event::Call(_) => None,
     }
 }

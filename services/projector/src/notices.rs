@@ -246,7 +246,7 @@ fn tells(record: &Record) -> bool {
                 Some(_) | None => false,
             }
         }
-        Ok(Subject::Handle(_) | Subject::Report(..)) | Err(_) => false,
+        Ok(Subject::Handle(_) | Subject::Report(..) | Subject::Call(..)) | Err(_) => false,
     }
 }
 
@@ -311,7 +311,8 @@ fn news(subject: &Subject, event: &Event, envelope: &Envelope, position: &Positi
             | Event::Space(_)
             | Event::Room(_)
             | Event::Report(_)
-            | Event::Schedule(_),
+            | Event::Schedule(_)
+            | Event::Call(_),
             _,
         ) => return None,
     };

@@ -76,6 +76,8 @@ pub(crate) enum Command {
     Chat,
     /// Run the projector.
     Projector,
+    /// Run a media worker: carries calls.
+    Media,
     /// Run the notifier: tells people of messages while they are away.
     Notifier,
 }

@@ -61,6 +61,7 @@ async fn run(cli: Cli, console: &Console) -> anyhow::Result<ExitCode> {
         Command::Accounts => roles::run(&cli, "accounts", veza_accounts::run).await?,
         Command::Chat => roles::run(&cli, "chat", veza_chat::run).await?,
         Command::Projector => roles::run(&cli, "projector", veza_projector::run).await?,
+        Command::Media => roles::run(&cli, "media", veza_media::run).await?,
         Command::Notifier => roles::run(&cli, "notifier", veza_notifier::run).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -14,6 +14,7 @@ const MAY_SEE: &[(&str, &[&str])] = &[
     ("veza-readmodel", &["veza-events"]),
     ("veza-accounts", &["veza-events", "veza-domain", "veza-platform"]),
     ("veza-chat", &["veza-events", "veza-domain", "veza-platform"]),
+    ("veza-media", &["veza-events", "veza-domain", "veza-platform"]),
     (
         "veza-projector",
         &[

@@ -320,7 +320,8 @@ pub(super) async fn structure<C: Command + InSpace>(
         | Event::Member(_)
         | Event::Room(_)
         | Event::Report(_)
-        | Event::Schedule(_) => true,
+        | Event::Schedule(_)
+        | Event::Call(_) => true,
     };
     let about = About {
         primary: &primary,

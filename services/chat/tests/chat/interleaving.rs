@@ -243,7 +243,11 @@ async fn no_message_is_stored_that_its_author_was_not_allowed() {
                 Event::Space(_) => recorded.subject == veza_events::Subject::Space(0, case.home.space),
                 Event::Member(event) => event.of().0 == case.home.space,
                 Event::Room(event) => event.space() == case.home.space,
-                Event::Account(_) | Event::Handle(_) | Event::Report(_) | Event::Schedule(_) => false,
+                Event::Account(_)
+                | Event::Handle(_)
+                | Event::Report(_)
+                | Event::Schedule(_)
+                | Event::Call(_) => false,
             };
             if theirs {
                 reading.take(&recorded);

@@ -4,12 +4,14 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use veza_platform::contract::media::CallSignal;
+
 use super::frames::{EventFrame, FillFrame, Incoming, Outgoing};
 use super::upgrade::SUBPROTOCOL;
 
 const DESCRIPTION: &str = "One JSON object a frame; `t` says which. What the frames mean together, limits and close codes are in docs/realtime.md.";
 /// What answers each kind of frame from clients.
-const ANSWERS: [(&str, &[&str]); 16] = [
+const ANSWERS: [(&str, &[&str]); 25] = [
     ("hello", &["ready", "error"]),
     ("watch", &["ok", "error"]),
     ("unwatch", &["ok"]),
@@ -26,6 +28,15 @@ const ANSWERS: [(&str, &[&str]); 16] = [
     ("presence", &["ok", "error"]),
     ("ping", &["pong"]),
     ("pong", &[]),
+    ("call.join", &["call.joined", "error"]),
+    ("call.offer", &["call.answer", "error"]),
+    ("call.candidate", &["ok", "error"]),
+    ("call.publish", &["call.published", "error"]),
+    ("call.unpublish", &["ok", "error"]),
+    ("call.mute", &["ok", "error"]),
+    ("call.moderate", &["ok", "error"]),
+    ("call.viewport", &["ok", "error"]),
+    ("call.leave", &["ok", "error"]),
 ];
 
 /// The document, as JSON.
@@ -81,6 +92,7 @@ fn outgoing() -> (Schemas, Schemas) {
     let mut generator = settings().for_serialize().into_generator();
     let mut schemas = Map::new();
     let mut frames = variants(root::<Outgoing<'_>>(&mut generator, &mut schemas));
+    frames.extend(variants(root::<CallSignal>(&mut generator, &mut schemas)));
     frames.insert(
         "event".into(),
         root::<EventFrame<'_>>(&mut generator, &mut schemas),

@@ -12,6 +12,7 @@ use veza_platform::contract::chat::{MessageChange, Post, Posted};
 use veza_platform::contract::{Caller, Problem, ProblemKind};
 use veza_platform::notices::Missed;
 
+use super::calls::CallCommand;
 use super::frames::{CloseCode, Level, Mood, Outgoing, ResetReason, ResumeFrom};
 use super::hub::Hub;
 use super::outbox::Outbox;
@@ -56,6 +57,8 @@ pub(super) enum Command {
         reply_to: Option<MessageId>,
         attachments: Vec<AttachmentId>,
     },
+    /// Something about a call.
+    Call { id: u64, call: CallCommand },
     /// Do something about a message.
     Change {
         id: u64,
@@ -69,6 +72,7 @@ impl Command {
     /// What it asks of the token of a bot.
     fn needs(&self) -> Needs {
         match self {
+            Self::Call { .. } => Needs::Person,
             Self::Unwatch { .. } | Self::Presence { .. } => Needs::Token,
             Self::Watch { .. } | Self::Read { .. } => Needs::Scope(Scope::MessagesRead),
             Self::Typing { .. } | Self::Send { .. } | Self::Change { .. } => {
@@ -85,6 +89,7 @@ impl Command {
             | Self::Read { id, .. }
             | Self::Presence { id, .. }
             | Self::Send { id, .. }
+            | Self::Call { id, .. }
             | Self::Change { id, .. } => Some(*id),
             Self::Typing { .. } => None,
         }
@@ -115,6 +120,7 @@ impl Session {
                 id,
                 self.send(id, room, command, body, reply_to, attachments).await,
             ),
+            Command::Call { id, call } => (id, self.call(id, call).await),
             Command::Change {
                 id,
                 command,
@@ -239,7 +245,7 @@ impl Session {
         Ok(())
     }
 
-    fn done(&self, id: u64, heads: BTreeMap<RoomId, u64>) {
+    pub(super) fn done(&self, id: u64, heads: BTreeMap<RoomId, u64>) {
         let ok = Outgoing::Ok {
             id,
             heads,

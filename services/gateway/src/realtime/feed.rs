@@ -105,7 +105,13 @@ async fn dispatch(hub: &Arc<Hub>, record: Record, dirty: &mut Dirty) {
                 );
             }
         }
-        Ok(Subject::Account(_) | Subject::Handle(_) | Subject::Report(..) | Subject::Schedule(..))
+        Ok(
+            Subject::Account(_)
+            | Subject::Handle(_)
+            | Subject::Report(..)
+            | Subject::Schedule(..)
+            | Subject::Call(..),
+        )
         | Err(_) => {}
     }
 }

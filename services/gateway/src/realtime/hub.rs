@@ -16,6 +16,7 @@ use veza_platform::lifecycle::Lifecycle;
 use veza_platform::notices::Notices;
 
 use super::access::{Changes, Rechecks};
+use super::calls::Calls;
 use super::frames::{EventHead, Frame, event_frame};
 use super::metrics::RealtimeMetrics;
 use super::notices::NoticeFeed;
@@ -58,6 +59,7 @@ pub(super) struct Hub {
     pub(super) notices: NoticeFeed,
     pub(super) presence: Presence,
     pub(super) client: async_nats::Client,
+    pub(super) calls: Calls,
     /// Turns of those who read from the log to fill a gap.
     pub(super) filling: Semaphore,
     shards: Shards,
@@ -112,6 +114,7 @@ impl Hub {
             notices,
             presence,
             client,
+            calls: Calls::default(),
             filling: Semaphore::new(FILLING),
             shards,
             rooms: Mutex::default(),
@@ -387,7 +390,8 @@ pub(super) fn frame_of(room: &Room, prev: u64, recorded: &Recorded) -> Frame {
         | Event::Space(_)
         | Event::Member(_)
         | Event::Report(_)
-        | Event::Schedule(_) => None,
+        | Event::Schedule(_)
+        | Event::Call(_) => None,
     };
     event_frame(
         &head_of(room, recorded.position.seq, prev, &recorded.envelope),
@@ -440,9 +444,6 @@ fn away(detail: &str) -> Problem {
 }
 
 fn not_found() -> Problem {
-    Problem::new(
-        ProblemKind::NotFound,
-        "room.not_found",
-        "there is no such room, or not for you",
-    )
+    let detail = "there is no such room, or not for you";
+    Problem::new(ProblemKind::NotFound, "room.not_found", detail)
 }

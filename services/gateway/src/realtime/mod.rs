@@ -10,6 +10,7 @@
 mod access;
 mod account;
 mod asyncapi;
+mod calls;
 mod commands;
 mod direct;
 mod feed;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use veza_events::{AccountId, MessageId, RoomId, Scopes, SessionId, SpaceId};
 use veza_platform::contract::chat::{Access, MessageChange, Post, Posted};
+use veza_platform::contract::media::{CallDone, CallJoined, CallPlaced, InCall, JoinCall, PlaceCall};
 use veza_platform::contract::{Caller, Problem, ProblemKind};
 use veza_platform::event_log::Record;
 use veza_platform::ledger::{RecordError, Recorded};
@@ -86,6 +87,34 @@ pub trait Services: Send + Sync + 'static {
 
     /// Those of `messages` that were taken back, as far as is known now.
     fn deleted(&self, messages: Vec<MessageId>) -> BoxFuture<'_, Vec<MessageId>>;
+
+    /// Asks who carries the calls of a room.
+    ///
+    /// # Errors
+    /// The workers' refusal; `platform.unavailable` when there is none.
+    fn place_call(&self, caller: Caller, place: PlaceCall) -> BoxFuture<'_, Result<CallPlaced, Problem>>;
+
+    /// Joins the call of a room at the worker that carries it.
+    ///
+    /// # Errors
+    /// As [`Self::place_call`].
+    fn join_call(
+        &self,
+        worker: String,
+        caller: Caller,
+        join: JoinCall,
+    ) -> BoxFuture<'_, Result<CallJoined, Problem>>;
+
+    /// Does something in a call.
+    ///
+    /// # Errors
+    /// As [`Self::place_call`].
+    fn in_call(
+        &self,
+        worker: String,
+        caller: Caller,
+        command: InCall,
+    ) -> BoxFuture<'_, Result<CallDone, Problem>>;
 
     /// Decodes a record and opens what its key opens. Ready at once when the key is known.
     ///
@@ -173,6 +202,28 @@ impl Services for Gateway {
 
     fn deleted(&self, messages: Vec<MessageId>) -> BoxFuture<'_, Vec<MessageId>> {
         Box::pin(async move { self.read.deleted(&messages).await.unwrap_or_default() })
+    }
+
+    fn place_call(&self, caller: Caller, place: PlaceCall) -> BoxFuture<'_, Result<CallPlaced, Problem>> {
+        Box::pin(async move { Gateway::place_call(self, &caller, &place).await })
+    }
+
+    fn join_call(
+        &self,
+        worker: String,
+        caller: Caller,
+        join: JoinCall,
+    ) -> BoxFuture<'_, Result<CallJoined, Problem>> {
+        Box::pin(async move { self.media(&worker, &caller, &join).await })
+    }
+
+    fn in_call(
+        &self,
+        worker: String,
+        caller: Caller,
+        command: InCall,
+    ) -> BoxFuture<'_, Result<CallDone, Problem>> {
+        Box::pin(async move { self.media(&worker, &caller, &command).await })
     }
 
     fn read(&self, record: Record) -> BoxFuture<'static, Result<Recorded, RecordError>> {

@@ -310,7 +310,7 @@ fn serve(client: &async_nats::Client, lifecycle: &Lifecycle, worker: &Arc<Worker
     let (client, life) = (client.clone(), lifecycle.clone());
     let options = ServeOptions {
         name: "chat",
-        subject: "cmd.chat.*.*",
+        subject: "cmd.chat.*.*".into(),
         concurrency: 64,
     };
     lifecycle.spawn("chat", async move {

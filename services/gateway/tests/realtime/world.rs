@@ -21,6 +21,7 @@ use veza_gateway::Reads;
 use veza_gateway::realtime::{About, Identity, Place, Services};
 use veza_platform::ambient;
 use veza_platform::contract::chat::{Access, MessageChange, Post, Posted};
+use veza_platform::contract::media::{CallDone, CallJoined, CallPlaced, InCall, JoinCall, PlaceCall};
 use veza_platform::contract::{Caller, Problem, ProblemKind};
 use veza_platform::event_log::{AppendError, Draft, EventLog, Expect, Position, Record};
 use veza_platform::ledger::{RecordError, Recorded, read_envelope};
@@ -323,6 +324,18 @@ impl World {
 }
 
 impl Services for World {
+    fn place_call(&self, _: Caller, _: PlaceCall) -> BoxFuture<'_, Result<CallPlaced, Problem>> {
+        Box::pin(async { Err(Problem::unavailable("no media worker is running", 10)) })
+    }
+
+    fn join_call(&self, _: String, _: Caller, _: JoinCall) -> BoxFuture<'_, Result<CallJoined, Problem>> {
+        Box::pin(async { Err(Problem::unavailable("no media worker is running", 10)) })
+    }
+
+    fn in_call(&self, _: String, _: Caller, _: InCall) -> BoxFuture<'_, Result<CallDone, Problem>> {
+        Box::pin(async { Err(Problem::unavailable("no media worker is running", 10)) })
+    }
+
     fn redeem(&self, ticket: String) -> BoxFuture<'_, Result<Identity, Problem>> {
         let holder = match ticket.parse::<Uuid>() {
             Ok(account) if self.open_door.load(Ordering::SeqCst) => Some(Identity {

@@ -6,7 +6,7 @@
 
 mod metrics;
 
-use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use async_nats::{HeaderMap, HeaderValue, RequestErrorKind, service::ServiceExt};
 use bytes::Bytes;
@@ -16,7 +16,11 @@ use tracing::Instrument;
 use veza_events::Shards;
 
 use crate::{
-    contract::{Caller, Command, Problem, ProblemKind, chat::InSpace},
+    contract::{
+        Caller, Command, Problem, ProblemKind,
+        chat::InSpace,
+        media::{CallPlaced, PlaceCall},
+    },
     lifecycle::Lifecycle,
     telemetry,
 };
@@ -76,6 +80,27 @@ impl Bus {
             command,
         )
         .await
+    }
+
+    /// Asks the media workers who carries the calls of a room.
+    ///
+    /// # Errors
+    /// As [`Self::accounts`].
+    pub async fn place_call(&self, caller: &Caller, command: &PlaceCall) -> Result<CallPlaced, Problem> {
+        self.call("cmd.media.place".to_owned(), caller, command).await
+    }
+
+    /// Gives a command to the media worker of this name.
+    ///
+    /// # Errors
+    /// As [`Self::accounts`].
+    pub async fn media<C: Command>(
+        &self,
+        worker: &str,
+        caller: &Caller,
+        command: &C,
+    ) -> Result<C::Reply, Problem> {
+        self.call(format!("cmd.media.at.{worker}"), caller, command).await
     }
 
     #[tracing::instrument(name = "command", skip_all, fields(command = C::NAME))]
@@ -212,7 +237,7 @@ pub struct ServeOptions {
     /// Name of the service and of its queue group.
     pub name: &'static str,
     /// What it listens to, such as `cmd.chat.*.*`.
-    pub subject: &'static str,
+    pub subject: Cow<'static, str>,
     /// Commands under way at once; more wait in the subscription.
     pub concurrency: usize,
 }
@@ -237,7 +262,7 @@ pub async fn serve<S: Send + Sync + 'static>(
     let mut requests = service
         .endpoint_builder()
         .name("commands")
-        .add(options.subject)
+        .add(options.subject.into_owned())
         .await
         .map_err(anyhow::Error::from_boxed)?;
     let router = Arc::new(router);

@@ -5,6 +5,7 @@ mod check;
 mod edge;
 mod files;
 mod mail;
+mod media;
 mod notifier;
 mod outgoing;
 mod previews;
@@ -27,6 +28,7 @@ pub use check::{Finding, Severity};
 pub use edge::{GatewayConfig, LimitsConfig, RealtimeConfig};
 pub use files::FilesConfig;
 pub use mail::MailConfig;
+pub use media::MediaConfig;
 pub use notifier::{NotifierConfig, PushConfig};
 pub use outgoing::OutgoingConfig;
 pub use previews::PreviewsConfig;
@@ -61,6 +63,8 @@ pub struct Config {
     pub accounts: AccountsConfig,
     /// Spaces, rooms and messages.
     pub chat: ChatConfig,
+    /// Calls: live sound and pictures.
+    pub media: MediaConfig,
     /// Building read models.
     pub projector: ProjectorConfig,
     /// Logs, traces and metrics.

@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod chat;
+pub mod media;
 mod problem;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};

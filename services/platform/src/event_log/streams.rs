@@ -304,6 +304,8 @@ mod tests {
             "KV_PUSH_KEYS",
             "KV_PUSH_SUBSCRIPTIONS",
             "KV_NOTIFIED",
+            "KV_MEDIA_WORKERS",
+            "KV_CALL_PLACEMENT",
             "KV_DRAFTS",
             "KV_EXPORTS",
         ];

@@ -151,8 +151,9 @@ impl<'a> Changes<'a> {
             }
             (Event::Schedule(event), _) => self.schedules.take(moment, event),
             // Who holds a name is decided in the log and asked of nobody here. An event that lies under
-            // another aggregate than its type's says nothing that could be shown.
-            (Event::Handle(_) | Event::Account(_) | Event::Space(_), _) => {}
+            // another aggregate than its type's says nothing that could be shown. Who is in a call is asked of the
+            // worker that carries it.
+            (Event::Call(_) | Event::Handle(_) | Event::Account(_) | Event::Space(_), _) => {}
         }
     }
 

@@ -52,7 +52,8 @@ impl Unread {
             | Event::Space(_)
             | Event::Room(_)
             | Event::Report(_)
-            | Event::Schedule(_) => {}
+            | Event::Schedule(_)
+            | Event::Call(_) => {}
         }
     }
 

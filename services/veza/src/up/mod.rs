@@ -82,6 +82,10 @@ fn configure(cli: &Cli, args: &UpArgs) -> anyhow::Result<Config> {
     if config.gateway.public_url == defaults.gateway.public_url {
         config.gateway.public_url = format!("http://{}", config.gateway.listen);
     }
+    if cli.config.is_none() && config.media == defaults.media {
+        // Like the gateway: for this machine alone, and beside whatever else runs on it.
+        config.media.listen = String::from("127.0.0.1:0");
+    }
     if !args.verbose && config.telemetry.log_filter == defaults.telemetry.log_filter {
         // Libraries that log through the `log` crate warn of every connection that ends, ours included.
         config.telemetry.log_filter = String::from("warn,log=error");
@@ -96,13 +100,14 @@ async fn start_roles(runtime: &Runtime, args: &UpArgs, console: &Console) -> any
     step.done();
     make_bucket(runtime);
 
-    let step = console.step("roles: accounts, chat, projector, notifier, gateway");
+    let step = console.step("roles: accounts, chat, media, projector, notifier, gateway");
     runtime.serve_ops().await.with_context(|| {
         let listen = &runtime.config.telemetry.ops_listen;
         format!("listening on {listen} (set VEZA__TELEMETRY__OPS_LISTEN to a free address)")
     })?;
     runtime.run_role("accounts", veza_accounts::run);
     runtime.run_role("chat", veza_chat::run);
+    runtime.run_role("media", veza_media::run);
     runtime.run_role("projector", veza_projector::run);
     runtime.run_role("notifier", veza_notifier::run);
     runtime.run_role("gateway", veza_gateway::run);

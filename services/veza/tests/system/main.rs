@@ -5,6 +5,8 @@
 mod api_schema;
 mod authority;
 mod bots;
+mod browsers;
+mod calls;
 mod chaos;
 mod conversation;
 mod directs;

@@ -32,7 +32,7 @@ impl Incoming {
                     attachments,
                 },
             )),
-            frame => frame.into_change(),
+            frame => frame.into_change().or_else(Self::into_call),
         }
     }
 
@@ -63,6 +63,15 @@ impl Incoming {
             | Self::Hello { .. }
             | Self::Resume { .. }
             | Self::Typing { .. }
+            | Self::CallJoin(_)
+            | Self::CallOffer(_)
+            | Self::CallCandidate(_)
+            | Self::CallPublish(_)
+            | Self::CallUnpublish(_)
+            | Self::CallMute(_)
+            | Self::CallModerate(_)
+            | Self::CallViewport(_)
+            | Self::CallLeave(_)
             | Self::Ping {}
             | Self::Pong {}) => {
                 return Err(other);

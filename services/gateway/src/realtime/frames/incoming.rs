@@ -3,12 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
-use serde::{Deserialize, de::Error as _};
+use serde::Deserialize;
 use serde_json::Value;
 use veza_events::{AccountId, AttachmentId, CommandId, MessageId, RoomId};
 use veza_platform::contract::{Problem, ProblemKind};
 
+use super::ResumeFrom;
 use super::about::{Edit, Only, Reaction};
+use super::call::{
+    CallCandidate, CallJoin, CallLeave, CallModerate, CallMute, CallOffer, CallPublish, CallUnpublish,
+    CallViewport,
+};
 
 /// A frame from a client.
 #[derive(Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -101,6 +106,33 @@ pub(crate) enum Incoming {
     Pin(Only),
     /// Take it from there.
     Unpin(Only),
+    /// Be in the call of a room.
+    #[serde(rename = "call.join")]
+    CallJoin(CallJoin),
+    /// Describe the connection of a call.
+    #[serde(rename = "call.offer")]
+    CallOffer(CallOffer),
+    /// An address at which the client may be reached.
+    #[serde(rename = "call.candidate")]
+    CallCandidate(CallCandidate),
+    /// Show something in a call.
+    #[serde(rename = "call.publish")]
+    CallPublish(CallPublish),
+    /// Show it no more.
+    #[serde(rename = "call.unpublish")]
+    CallUnpublish(CallUnpublish),
+    /// Mute a track of one's own, or let it be heard again.
+    #[serde(rename = "call.mute")]
+    CallMute(CallMute),
+    /// Do something about somebody else in a call, or about the call.
+    #[serde(rename = "call.moderate")]
+    CallModerate(CallModerate),
+    /// What is on screen in a call.
+    #[serde(rename = "call.viewport")]
+    CallViewport(CallViewport),
+    /// Be in a call no more.
+    #[serde(rename = "call.leave")]
+    CallLeave(CallLeave),
     /// Are you there?
     Ping {},
     /// I am here.
@@ -108,9 +140,32 @@ pub(crate) enum Incoming {
 }
 
 /// Every `t` that a client may send.
-pub(crate) const KINDS: [&str; 16] = [
-    "hello", "watch", "unwatch", "resume", "send", "edit", "delete", "react", "unreact", "pin", "unpin",
-    "read", "typing", "presence", "ping", "pong",
+pub(crate) const KINDS: [&str; 25] = [
+    "hello",
+    "watch",
+    "unwatch",
+    "resume",
+    "send",
+    "edit",
+    "delete",
+    "react",
+    "unreact",
+    "pin",
+    "unpin",
+    "read",
+    "typing",
+    "presence",
+    "ping",
+    "pong",
+    "call.join",
+    "call.offer",
+    "call.candidate",
+    "call.publish",
+    "call.unpublish",
+    "call.mute",
+    "call.moderate",
+    "call.viewport",
+    "call.leave",
 ];
 
 /// How a device wants to be seen.
@@ -134,34 +189,6 @@ pub(crate) enum Level {
     Full,
     /// Only how far the room is, now and then.
     Badge,
-}
-
-/// The last sequences that a client saw, by room; under `account`, that of what concerns the account.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(try_from = "BTreeMap<String, u64>")]
-pub(crate) struct ResumeFrom {
-    /// Of each room.
-    pub(crate) rooms: BTreeMap<RoomId, u64>,
-    /// Of what concerns the account.
-    pub(crate) account: Option<u64>,
-}
-
-impl TryFrom<BTreeMap<String, u64>> for ResumeFrom {
-    type Error = serde_json::Error;
-
-    fn try_from(map: BTreeMap<String, u64>) -> Result<Self, Self::Error> {
-        let mut from = Self::default();
-        for (key, seq) in map {
-            match key.parse() {
-                Ok(room) => {
-                    from.rooms.insert(room, seq);
-                }
-                Err(_) if key == "account" => from.account = Some(seq),
-                Err(_) => return Err(serde_json::Error::custom("a key is neither a room nor `account`")),
-            }
-        }
-        Ok(from)
-    }
 }
 
 /// A frame that was refused before it was acted on.

@@ -3,11 +3,13 @@
 //! Frames to clients are built once, with their WebSocket header, and the same bytes go to every socket.
 
 mod about;
+mod call;
 mod command;
 mod deflate;
 mod event;
 mod incoming;
 mod outgoing;
+mod resume;
 mod wire;
 
 pub(super) use deflate::join_deflated;
@@ -16,6 +18,7 @@ pub(super) use event::{
 };
 #[cfg(test)]
 pub(super) use incoming::KINDS;
-pub(super) use incoming::{BadFrame, Incoming, Level, Mood, ResumeFrom};
+pub(super) use incoming::{BadFrame, Incoming, Level, Mood};
 pub(super) use outgoing::{Badge, FillBuilder, FillFrame, Outgoing, PresenceState, ResetReason};
+pub(super) use resume::ResumeFrom;
 pub(super) use wire::{CloseCode, Frame, join};

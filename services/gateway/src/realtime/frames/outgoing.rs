@@ -6,8 +6,11 @@ use bytes::{BufMut, BytesMut};
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
-use veza_events::{AccountId, CommandId, MessageId, RoomId, SessionId, SpaceId, Timestamp};
+use veza_events::{
+    AccountId, CallId, CommandId, MessageId, ParticipantId, RoomId, SessionId, SpaceId, Timestamp, TrackId,
+};
 use veza_platform::contract::Problem;
+use veza_platform::contract::media::{CallParticipant, CallSlots};
 use veza_readmodel::notice::NoticeData;
 
 use super::wire::Tag;
@@ -109,6 +112,37 @@ pub(crate) enum Outgoing<'a> {
         room: RoomId,
         by: AccountId,
         body: &'a str,
+    },
+    /// In the call.
+    #[serde(rename = "call.joined")]
+    CallJoined {
+        /// Of the frame that it answers.
+        id: u64,
+        room: RoomId,
+        call: CallId,
+        /// This stay.
+        #[serde(rename = "self")]
+        participant: ParticipantId,
+        /// Everybody in the call, this stay included.
+        participants: &'a [CallParticipant],
+        /// Servers that help to find a way to the worker; the client's own ones will do where there are none.
+        ice_servers: &'a [String],
+        /// How many others can be heard and seen at once.
+        slots: CallSlots,
+    },
+    /// The description that answers an offer.
+    #[serde(rename = "call.answer")]
+    CallAnswer {
+        /// Of the frame that it answers.
+        id: u64,
+        sdp: &'a str,
+    },
+    /// The track is published.
+    #[serde(rename = "call.published")]
+    CallPublished {
+        /// Of the frame that it answers.
+        id: u64,
+        track: TrackId,
     },
     /// A frame was refused, or a command failed.
     Error {

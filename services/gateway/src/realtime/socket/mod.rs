@@ -77,6 +77,7 @@ struct Socket<S> {
 
 impl<S> Drop for Socket<S> {
     fn drop(&mut self) {
+        self.hub.leave_call(self.key);
         let now = Instant::now();
         if let Some(account) = self.hub.sockets.leave(self.key, now) {
             self.hub.presence.leave(account, self.key, now);

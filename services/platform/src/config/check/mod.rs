@@ -59,6 +59,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     findings.outgoing(config);
     findings.push(config);
     findings.mail(config);
+    findings.media(config);
     findings.telemetry(config);
     findings.list
 }
@@ -132,6 +133,21 @@ impl Findings {
             gateway.tls_cert_file.is_some() != gateway.tls_key_file.is_some(),
             "gateway.tls_cert_file",
             "and gateway.tls_key_file come together or not at all",
+        );
+    }
+
+    fn media(&mut self, config: &Config) {
+        let media = &config.media;
+        self.error(
+            !is_listen(&media.listen),
+            "media.listen",
+            "must be an address and port like 0.0.0.0:7882",
+        );
+        let is_address = |address: &String| address.parse::<IpAddr>().is_ok_and(|ip| !ip.is_unspecified());
+        self.error(
+            !media.public_addresses.iter().all(is_address),
+            "media.public_addresses",
+            "must be addresses like 203.0.113.7, without a port",
         );
     }
 

@@ -1,0 +1,98 @@
+//! What decisions about calls look at, read in the log each time: people come and go seldom, compared with what they
+//! say, and nothing of it is sealed.
+
+use veza_domain::{
+    Decider,
+    call::{Call, CallState},
+    member::{Member, at_present},
+    space::{Space, SpaceState},
+};
+use veza_events::{AccountId, DecodeError, Event, RoomId, Shards, SpaceId, Subject, member::Membership};
+use veza_platform::{
+    ambient,
+    contract::Problem,
+    event_log::{EventLog, Record},
+    ledger::{read_envelope, read_problem},
+};
+
+/// Reads spaces, memberships and calls.
+#[derive(Clone)]
+pub(crate) struct Facts {
+    pub(crate) log: EventLog,
+    pub(crate) shards: Shards,
+}
+
+/// Who may do what.
+pub(crate) struct Rights {
+    pub(crate) space: SpaceState,
+    /// As it counts now.
+    pub(crate) membership: Membership,
+}
+
+impl Facts {
+    pub(crate) fn call_subject(&self, space: SpaceId, room: RoomId) -> Subject {
+        Subject::Call(self.shards.of(space), room)
+    }
+
+    pub(crate) async fn rights(&self, space: SpaceId, account: AccountId) -> Result<Rights, Problem> {
+        let shard = self.shards.of(space);
+        let member = Subject::Member(shard, space, account).to_string();
+        let (space, last) = futures::try_join!(self.space(space), async {
+            self.log.last_consistent(&member).await.map_err(read_problem)
+        })?;
+        let mut membership = Membership::default();
+        if let Some(last) = last {
+            // A fact that is not understood must not be taken for none.
+            let event = decode(&last)?.ok_or_else(|| Problem::internal(&"an unknown fact about a member"))?;
+            if let Event::Member(event) = event {
+                Member::evolve(&mut membership, &event);
+            }
+        }
+        if let Some(present) = at_present(&membership, &space, ambient::now().into()) {
+            membership = present;
+        }
+        Ok(Rights { space, membership })
+    }
+
+    pub(crate) async fn space(&self, space: SpaceId) -> Result<SpaceState, Problem> {
+        let subject = Subject::Space(self.shards.of(space), space).to_string();
+        let records = self.log.load(&subject, 0).await.map_err(read_problem)?;
+        let mut state = SpaceState::default();
+        for record in records {
+            if let Some(Event::Space(event)) = decode(&record)? {
+                Space::evolve(&mut state, &event);
+            }
+        }
+        Ok(state)
+    }
+
+    /// What the log has of a call behind what is known; its records too.
+    pub(crate) async fn call(
+        &self,
+        subject: &Subject,
+        (state, seq): (&mut CallState, &mut u64),
+    ) -> Result<Vec<Record>, Problem> {
+        let records = self.log.load(&subject.to_string(), *seq).await;
+        let records = records.map_err(read_problem)?;
+        for record in &records {
+            if let Some(Event::Call(event)) = decode(record)? {
+                Call::evolve(state, &event);
+            }
+            *seq = record.position.seq;
+        }
+        Ok(records)
+    }
+}
+
+/// The event of a record; `None` for a type that this version does not know.
+pub(crate) fn decode(record: &Record) -> Result<Option<Event>, Problem> {
+    let envelope = read_envelope(record).map_err(|error| Problem::internal(&error))?;
+    match Event::decode(&envelope.kind, &record.payload) {
+        Ok(event) => Ok(Some(event)),
+        Err(DecodeError::UnknownType(kind)) => {
+            tracing::warn!(event.kind = kind, "an event of a newer version was passed over");
+            Ok(None)
+        }
+        Err(error) => Err(Problem::internal(&error)),
+    }
+}
