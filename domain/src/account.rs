@@ -13,11 +13,13 @@ use veza_events::{
 use crate::{Decider, names};
 
 mod bot;
+mod email;
 mod rejection;
 #[cfg(test)]
 mod tests;
 
 pub use bot::{Bot, BotCommand, BotKey, MAX_KEYS};
+pub use email::{Email, EmailCommand, LinkRules};
 pub use rejection::AccountRejection;
 
 /// Most accounts that one account blocks.
@@ -33,6 +35,10 @@ pub struct AccountState {
     pub account: Option<AccountId>,
     /// The hash of its password; `None` while it signs in by links only.
     pub password: Option<Sealed<String>>,
+    /// How many passwords it has had since it was made.
+    pub passwords: u32,
+    /// Where it gets mail.
+    pub email: Email,
     /// What it is in the whole installation.
     pub roles: BTreeSet<InstallationRole>,
     /// Where it is signed in, and when each session ends by itself.
@@ -54,6 +60,8 @@ pub struct AccountContext {
     pub max_sessions: usize,
     /// Most bots that one account answers for.
     pub max_bots: usize,
+    /// Links by mail.
+    pub links: LinkRules,
 }
 
 /// What can be asked.
@@ -119,6 +127,8 @@ pub enum AccountCommand {
     },
     /// Something about bots.
     Bot(BotCommand),
+    /// Something about its address.
+    Email(EmailCommand),
 }
 
 impl Decider for Account {
@@ -135,6 +145,7 @@ impl Decider for Account {
     ) -> Result<Vec<AccountEvent>, AccountRejection> {
         match (command, state.account) {
             (AccountCommand::Bot(command), _) => bot::decide(state, context, command),
+            (AccountCommand::Email(command), _) => email::decide(state, context, command),
             (
                 AccountCommand::ChangePassword { .. }
                 | AccountCommand::GrantRole { .. }
@@ -208,7 +219,10 @@ impl Decider for Account {
                 state.password.clone_from(&event.password);
             }
             AccountEvent::ProfileChanged(_) => {}
-            AccountEvent::PasswordChanged(event) => state.password = Some(event.password.clone()),
+            AccountEvent::PasswordChanged(event) => {
+                state.password = Some(event.password.clone());
+                state.passwords = state.passwords.saturating_add(1);
+            }
             AccountEvent::RoleGranted(event) => {
                 state.roles.insert(event.role);
             }
@@ -231,6 +245,11 @@ impl Decider for Account {
             | AccountEvent::BotRetired(_)
             | AccountEvent::BotKeyCreated(_)
             | AccountEvent::BotKeyRevoked(_) => bot::evolve(state, event),
+            AccountEvent::EmailConfirmed(_)
+            | AccountEvent::EmailLinkAsked(_)
+            | AccountEvent::EmailChangeAsked(_)
+            | AccountEvent::EmailChanged(_)
+            | AccountEvent::PasswordResetAsked(_) => email::evolve(state, event),
         }
     }
 }
@@ -335,6 +354,11 @@ pub fn changes_profile(event: &AccountEvent) -> bool {
         | AccountEvent::BotChanged(_)
         | AccountEvent::BotRetired(_) => true,
         AccountEvent::PasswordChanged(_)
+        | AccountEvent::EmailConfirmed(_)
+        | AccountEvent::EmailLinkAsked(_)
+        | AccountEvent::EmailChangeAsked(_)
+        | AccountEvent::EmailChanged(_)
+        | AccountEvent::PasswordResetAsked(_)
         | AccountEvent::Blocked(_)
         | AccountEvent::Unblocked(_)
         | AccountEvent::SessionStarted(_)

@@ -11,6 +11,11 @@ events! {
         "account.registered.v1" => Registered seals [handle, email, display_name, password],
         "account.profile_changed.v1" => ProfileChanged seals [display_name],
         "account.password_changed.v1" => PasswordChanged seals [password],
+        "account.email_confirmed.v1" => EmailConfirmed,
+        "account.email_link_asked.v1" => EmailLinkAsked,
+        "account.email_change_asked.v1" => EmailChangeAsked seals [email],
+        "account.email_changed.v1" => EmailChanged seals [email],
+        "account.password_reset_asked.v1" => PasswordResetAsked,
         "account.role_granted.v1" => RoleGranted,
         "account.blocked.v1" => Blocked,
         "account.unblocked.v1" => Unblocked,
@@ -53,6 +58,51 @@ pub struct ProfileChanged {
 pub struct PasswordChanged {
     /// argon2id hash in PHC form.
     pub password: Sealed<String>,
+}
+
+/// Whoever reads the mail of its address has said so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EmailConfirmed {
+    /// Which of its addresses: 0 is the one it registered with, and each that it asks for counts one more.
+    pub number: u32,
+}
+
+/// The account wants another link to confirm an address with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EmailLinkAsked {
+    /// Which of its addresses.
+    pub number: u32,
+    /// How long the link is good.
+    pub expires_at: Timestamp,
+}
+
+/// The account wants to get its mail elsewhere, which counts once that address is confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EmailChangeAsked {
+    /// Which of its addresses this is.
+    pub number: u32,
+    /// As typed.
+    pub email: Sealed<String>,
+    /// How long the link that confirms it is good.
+    pub expires_at: Timestamp,
+}
+
+/// The account gets its mail elsewhere; the address is confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EmailChanged {
+    /// Which of its addresses this is.
+    pub number: u32,
+    /// As typed; unique by its normalised form.
+    pub email: Sealed<String>,
+}
+
+/// Somebody who cannot sign in wants a link to set another password with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PasswordResetAsked {
+    /// How many passwords the account has had: the link is over with the next one.
+    pub number: u32,
+    /// How long the link is good.
+    pub expires_at: Timestamp,
 }
 
 /// A role in the whole installation, apart from any space.

@@ -18,6 +18,21 @@ pub enum AccountRejection {
     /// The address cannot be one.
     #[error("the e-mail address {0}")]
     Email(NameFault),
+    /// There is no address left to confirm.
+    #[error("the address is confirmed already")]
+    EmailConfirmed,
+    /// Nobody has said that they read there.
+    #[error("the address was never confirmed, so nothing secret is sent to it")]
+    EmailNotConfirmed,
+    /// A link came a moment ago.
+    #[error("a mail was sent a moment ago; look there, or ask again later")]
+    LinkTooSoon {
+        /// How long to wait, milliseconds.
+        wait_ms: u64,
+    },
+    /// A link that something has ended since.
+    #[error("the link is not good, or not any more; ask for another")]
+    LinkOver,
     /// The display name cannot be one.
     #[error("the display name {0}")]
     DisplayName(NameFault),
@@ -60,6 +75,10 @@ impl Reject for AccountRejection {
             Self::NotFound => "account.not_found",
             Self::Handle(_) => "account.handle_invalid",
             Self::Email(_) => "account.email_invalid",
+            Self::EmailConfirmed => "account.email_confirmed",
+            Self::EmailNotConfirmed => "account.email_not_confirmed",
+            Self::LinkTooSoon { .. } => "account.link_too_soon",
+            Self::LinkOver => "account.link_over",
             Self::DisplayName(_) => "account.display_name_invalid",
             Self::SessionNotFound => "session.not_found",
             Self::BlocksItself => "account.blocks_itself",
@@ -76,7 +95,8 @@ impl Reject for AccountRejection {
 
     fn kind(&self) -> RejectionKind {
         match self {
-            Self::Exists => RejectionKind::Conflict,
+            Self::Exists | Self::EmailConfirmed | Self::EmailNotConfirmed => RejectionKind::Conflict,
+            Self::LinkOver => RejectionKind::Gone,
             Self::NotFound | Self::SessionNotFound | Self::BotNotFound | Self::KeyNotFound => {
                 RejectionKind::NotFound
             }
@@ -87,7 +107,33 @@ impl Reject for AccountRejection {
             | Self::NoScopes
             | Self::KeyExpiry => RejectionKind::Invalid,
             Self::IsBot => RejectionKind::Forbidden,
-            Self::TooManyBlocked | Self::TooManyBots | Self::TooManyKeys => RejectionKind::Limit,
+            Self::TooManyBlocked | Self::TooManyBots | Self::TooManyKeys | Self::LinkTooSoon { .. } => {
+                RejectionKind::Limit
+            }
+        }
+    }
+
+    fn retry_after_ms(&self) -> Option<u64> {
+        match self {
+            Self::LinkTooSoon { wait_ms } => Some(*wait_ms),
+            Self::Exists
+            | Self::NotFound
+            | Self::Handle(_)
+            | Self::Email(_)
+            | Self::EmailConfirmed
+            | Self::EmailNotConfirmed
+            | Self::LinkOver
+            | Self::DisplayName(_)
+            | Self::SessionNotFound
+            | Self::BlocksItself
+            | Self::TooManyBlocked
+            | Self::IsBot
+            | Self::BotNotFound
+            | Self::TooManyBots
+            | Self::KeyNotFound
+            | Self::TooManyKeys
+            | Self::NoScopes
+            | Self::KeyExpiry => None,
         }
     }
 
@@ -100,6 +146,10 @@ impl Reject for AccountRejection {
             Self::KeyExpiry => Some("expires_at"),
             Self::Exists
             | Self::NotFound
+            | Self::EmailConfirmed
+            | Self::EmailNotConfirmed
+            | Self::LinkTooSoon { .. }
+            | Self::LinkOver
             | Self::SessionNotFound
             | Self::BlocksItself
             | Self::TooManyBlocked

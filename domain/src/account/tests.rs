@@ -7,6 +7,11 @@ use crate::{Reject, fold, scenario::given};
 const CONTEXT: AccountContext = AccountContext {
     max_sessions: 3,
     max_bots: 2,
+    links: LinkRules {
+        confirm: std::time::Duration::from_hours(24),
+        reset: std::time::Duration::from_hours(1),
+        pause: std::time::Duration::from_mins(1),
+    },
 };
 
 fn ada() -> AccountId {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
-use veza_domain::account::AccountContext;
-use veza_platform::config::AccountsConfig;
+use veza_domain::account::{AccountContext, LinkRules};
+use veza_platform::config::{AccountsConfig, MailConfig};
 use veza_platform::ledger::Ledger;
 use veza_platform::runtime::Runtime;
 use veza_platform::tokens::SigningKeys;
@@ -51,7 +51,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    fn of(config: &AccountsConfig) -> Self {
+    fn of(config: &AccountsConfig, mail: &MailConfig) -> Self {
         Self {
             access_life: Duration::from_secs(config.access_token_ttl_s),
             session_life: Duration::from_secs(config.refresh_token_ttl_s),
@@ -59,6 +59,11 @@ impl Settings {
             context: AccountContext {
                 max_sessions: config.max_sessions_per_account,
                 max_bots: config.max_bots_per_account,
+                links: LinkRules {
+                    confirm: Duration::from_secs(mail.confirm_ttl_s),
+                    reset: Duration::from_secs(mail.reset_ttl_s),
+                    pause: Duration::from_secs(mail.link_pause_s),
+                },
             },
         }
     }
@@ -83,7 +88,7 @@ impl Worker {
             sessions: Sessions::open(ledger.log(), ledger.keys().clone()),
             links: Links::open(ledger.log()),
             signing,
-            settings: Settings::of(config),
+            settings: Settings::of(config, &rt.config.mail),
             reused,
             ledger,
         })

@@ -105,8 +105,11 @@ mod tests {
     use super::*;
 
     /// Operations that need no token at all.
-    const OPEN: [(&str, &str); 6] = [
+    const OPEN: [(&str, &str); 9] = [
         ("post", "/v1/hooks/{webhook}/{code}"),
+        ("post", "/v1/accounts/me/email/confirm"),
+        ("post", "/v1/passwords"),
+        ("post", "/v1/passwords/link"),
         ("post", "/v1/accounts"),
         ("post", "/v1/sessions"),
         ("post", "/v1/sessions/link"),

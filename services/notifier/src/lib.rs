@@ -5,8 +5,11 @@
 mod decide;
 mod delivery;
 mod known;
+mod letters;
 pub mod mail;
 mod metrics;
+mod place;
+mod post;
 mod stream;
 mod who;
 
@@ -22,6 +25,8 @@ use veza_platform::config::Config;
 use veza_platform::event_log::{EventLog, LogOptions};
 use veza_platform::keyring::Keyring;
 use veza_platform::kv::Kv;
+use veza_platform::ledger::Ledger;
+use veza_platform::lifecycle::Lifecycle;
 use veza_platform::nats;
 use veza_platform::outgoing::Outgoing;
 use veza_platform::postgres;
@@ -32,7 +37,10 @@ use veza_readmodel::{Choices, PostgresOptions, ReadMetrics, ReadModel, ReadOptio
 use decide::Deciding;
 use delivery::Delivery;
 use known::Known;
+use letters::Letters;
+use mail::Mailer;
 use metrics::Metrics;
+use post::Post;
 use stream::{Parts, Stream};
 
 /// Bucket of the read markers.
@@ -77,6 +85,7 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
     let bus = Bus::new(client, shards, timeout);
     let metrics = rt.metrics.register(Metrics::register);
 
+    send_mail(config, lifecycle, &log, &keyring, &metrics)?;
     let subscriptions = PushSubscriptions::open(&log, keyring.clone());
     let known = Known::follow(lifecycle, &log, &subscriptions);
     let delivery = Delivery::new(
@@ -114,6 +123,26 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
     drop(parts);
     rt.started();
     lifecycle.soft.cancelled().await;
+    Ok(())
+}
+
+/// Sends mail in an installation that has a server for it.
+fn send_mail(
+    config: &Config,
+    lifecycle: &Lifecycle,
+    log: &EventLog,
+    keyring: &Keyring,
+    metrics: &Metrics,
+) -> anyhow::Result<()> {
+    let Some(mailer) = Mailer::new(config)? else {
+        return Ok(());
+    };
+    let ledger = Ledger::new(log.clone(), keyring.clone(), "veza/notifier");
+    let (queue, waiting) = mpsc::channel(config.mail.queue.max(1));
+    let post = Post::new(config, mailer, metrics.clone());
+    lifecycle.spawn("post", Arc::new(post).run(waiting));
+    let letters = Letters::new(config, lifecycle, ledger, queue, metrics.clone());
+    lifecycle.spawn("letters", letters.run());
     Ok(())
 }
 

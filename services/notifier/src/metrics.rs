@@ -22,6 +22,8 @@ pub(crate) struct Metrics {
     pushes: Family<Outcome, Counter>,
     behind: Family<Of, Gauge>,
     pub(crate) waiting: Gauge,
+    mails: Family<Outcome, Counter>,
+    pub(crate) mails_waiting: Gauge,
 }
 
 impl Metrics {
@@ -34,12 +36,21 @@ impl Metrics {
         registry.register("behind_seconds", help, made.behind.clone());
         let help = "Pushes that wait to be sent";
         registry.register("pushes_waiting", help, made.waiting.clone());
+        let help = "Mails, by what became of them";
+        registry.register("mails", help, made.mails.clone());
+        let help = "Mails that wait to be sent";
+        registry.register("mails_waiting", help, made.mails_waiting.clone());
         made
     }
 
     /// `taken`, `gone`, `signed_out`, `refused`, `dropped`.
     pub(crate) fn push(&self, outcome: &'static str) {
         self.pushes.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// `taken`, `refused`, `address`, `dropped`.
+    pub(crate) fn mail(&self, outcome: &'static str) {
+        self.mails.get_or_create(&Outcome { outcome }).inc();
     }
 
     pub(crate) fn behind(&self, stream: &str, seconds: i64) {

@@ -1,32 +1,24 @@
 //! One stream of the log: which messages somebody has to be told of, each once.
-//!
-//! The position is kept *before* anything is sent: whoever is killed in between has told nobody, and nobody is ever
-//! told twice. Several instances read the same; whoever keeps the position first tells.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use veza_events::room::RoomEvent;
 use veza_events::{Event, MessageId, Timestamp};
 use veza_platform::ambient;
 use veza_platform::event_log::{EventLog, Position, Record, StreamName};
-use veza_platform::kv::{Kv, KvError};
 use veza_platform::ledger::read_envelope;
 use veza_platform::lifecycle::Lifecycle;
 
 use crate::decide::{Deciding, Push};
 use crate::known::Known;
 use crate::metrics::Metrics;
+use crate::place::{KEEP_EVERY, Place};
 
-/// Bucket of the positions.
-const BUCKET: &str = "NOTIFIED";
 /// The one type of event that people are told of.
 const POSTED: &str = "room.message_posted.v1";
-/// How often a position is kept up to which nobody had to be told.
-const KEEP_EVERY: Duration = Duration::from_secs(1);
 /// Pause while somebody is away.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -46,26 +38,11 @@ pub(crate) struct Parts {
 pub(crate) struct Stream {
     parts: Arc<Parts>,
     of: StreamName,
-    kept: Kv<u64>,
-}
-
-/// How far everything has been told of.
-struct Place {
-    seq: u64,
-    /// Up to there it is kept.
-    kept: u64,
-    revision: u64,
-    kept_at: Instant,
 }
 
 impl Stream {
     pub(crate) fn new(parts: Arc<Parts>, stream: StreamName) -> Self {
-        let kept = Kv::open(&parts.log, BUCKET);
-        Self {
-            parts,
-            of: stream,
-            kept,
-        }
+        Self { parts, of: stream }
     }
 
     /// Tells of what comes, until the role ends.
@@ -86,7 +63,7 @@ impl Stream {
 
     /// Goes on from the kept position. Ends when another instance has kept a newer one.
     async fn follow(&self) -> anyhow::Result<()> {
-        let mut place = self.place().await?;
+        let mut place = Place::open(&self.parts.log, &self.of).await?;
         let mut records = self.parts.log.follow(&self.of, place.seq);
         loop {
             let next = tokio::time::timeout(KEEP_EVERY, records.next()).await;
@@ -102,7 +79,7 @@ impl Stream {
                 };
                 if !pushes.is_empty() {
                     // Never the other way round.
-                    if !self.keep(&mut place).await? {
+                    if !place.keep().await? {
                         return Ok(());
                     }
                     for push in pushes {
@@ -111,43 +88,9 @@ impl Stream {
                     }
                 }
             }
-            let due = place.kept_at.elapsed() >= KEEP_EVERY && place.kept != place.seq;
-            if due && !self.keep(&mut place).await? {
+            if place.is_due() && !place.keep().await? {
                 return Ok(());
             }
-        }
-    }
-
-    /// Where this stream goes on; at its present end in an installation where nobody was ever told of anything.
-    async fn place(&self) -> anyhow::Result<Place> {
-        let kept = self.kept.get_consistent(self.of.as_str()).await?;
-        let (seq, revision) = if let Some(entry) = kept {
-            (entry.value, entry.revision)
-        } else {
-            let head = self.parts.log.head(&self.of).await?;
-            (head, self.kept.create(self.of.as_str(), &head).await?)
-        };
-        Ok(Place {
-            seq,
-            kept: seq,
-            revision,
-            kept_at: Instant::now(),
-        })
-    }
-
-    /// Keeps the position. Returns whether nobody else has kept one meanwhile.
-    async fn keep(&self, place: &mut Place) -> anyhow::Result<bool> {
-        match self
-            .kept
-            .update(self.of.as_str(), &place.seq, place.revision)
-            .await
-        {
-            Ok(revision) => {
-                (place.revision, place.kept, place.kept_at) = (revision, place.seq, Instant::now());
-                Ok(true)
-            }
-            Err(KvError::Conflict) => Ok(false),
-            Err(error) => Err(error.into()),
         }
     }
 

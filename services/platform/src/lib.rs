@@ -15,6 +15,7 @@ pub mod keyring;
 pub mod kv;
 pub mod ledger;
 pub mod lifecycle;
+pub mod links;
 pub mod nats;
 pub mod notices;
 pub mod outgoing;

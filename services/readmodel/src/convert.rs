@@ -22,6 +22,7 @@ impl From<account::Model> for PrivateAccount {
                 seq: row.seq.cast_unsigned(),
             },
             email: row.email,
+            email_confirmed: row.email_confirmed,
             // A role that only a newer version knows means nothing here.
             roles: row.roles.iter().filter_map(|role| named(role).ok()).collect(),
             registered_at: row.registered_at.into(),

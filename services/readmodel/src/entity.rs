@@ -36,6 +36,7 @@ table!(
         registered_at: OffsetDateTime,
         bot: bool,
         seq: i64,
+        email_confirmed: bool,
     }
 );
 

@@ -44,6 +44,9 @@ pub struct PrivateAccount {
     pub account: Account,
     /// Where it gets mail.
     pub email: Option<String>,
+    /// Whether somebody has said that they read there.
+    #[serde(default)]
+    pub email_confirmed: bool,
     /// Roles in the installation.
     pub roles: Vec<InstallationRole>,
     /// When it was made.

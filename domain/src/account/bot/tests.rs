@@ -3,13 +3,18 @@ use veza_events::Scope;
 
 use super::*;
 use crate::{
-    account::{Account, AccountCommand},
+    account::{Account, AccountCommand, LinkRules},
     scenario::given,
 };
 
 const CONTEXT: AccountContext = AccountContext {
     max_sessions: 3,
     max_bots: 2,
+    links: LinkRules {
+        confirm: std::time::Duration::from_hours(24),
+        reset: std::time::Duration::from_hours(1),
+        pause: std::time::Duration::from_mins(1),
+    },
 };
 
 fn ada() -> AccountId {

@@ -4,6 +4,7 @@ mod administrator;
 mod blocks;
 mod bot_tokens;
 mod bots;
+mod email;
 mod password;
 mod profile;
 mod refresh;
@@ -17,9 +18,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use veza_platform::bus::Router;
 use veza_platform::contract::accounts::{
-    Block, ChangeBot, ChangePassword, ChangeProfile, ConfirmPassword, CreateBotKey, EndSession,
-    InviteAdministrator, IssueBotToken, Refresh, Register, RegisterBot, RegisterWebhook, RetireBot,
-    RevokeBotKey, SignIn, SignInByLink, Unblock,
+    AskEmailLink, AskPasswordReset, Block, ChangeBot, ChangeEmail, ChangePassword, ChangeProfile,
+    ConfirmEmail, ConfirmPassword, CreateBotKey, EndSession, InviteAdministrator, IssueBotToken, Refresh,
+    Register, RegisterBot, RegisterWebhook, ResetPassword, RetireBot, RevokeBotKey, SignIn, SignInByLink,
+    Unblock,
 };
 use veza_platform::contract::{Caller, Command, Problem, ProblemKind};
 
@@ -58,6 +60,31 @@ pub(crate) fn router(worker: Arc<Worker>) -> Router<Worker> {
         .on(
             async |worker: Arc<Worker>, caller: Caller, command: ConfirmPassword| {
                 password::confirm(&worker, &caller, &command).await
+            },
+        )
+        .on(
+            async |worker: Arc<Worker>, caller: Caller, command: AskEmailLink| {
+                email::ask_link(&worker, &caller, command).await
+            },
+        )
+        .on(
+            async |worker: Arc<Worker>, caller: Caller, command: ChangeEmail| {
+                email::change(&worker, &caller, command).await
+            },
+        )
+        .on(
+            async |worker: Arc<Worker>, caller: Caller, command: ConfirmEmail| {
+                email::confirm(&worker, &caller, command).await
+            },
+        )
+        .on(
+            async |worker: Arc<Worker>, caller: Caller, command: AskPasswordReset| {
+                email::ask_reset(&worker, &caller, command).await
+            },
+        )
+        .on(
+            async |worker: Arc<Worker>, caller: Caller, command: ResetPassword| {
+                email::reset(&worker, &caller, command).await
             },
         )
         .on(async |worker: Arc<Worker>, caller: Caller, command: Block| {

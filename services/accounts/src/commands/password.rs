@@ -3,7 +3,7 @@
 use serde_json::json;
 use veza_domain::Decider;
 use veza_domain::account::{Account, AccountCommand};
-use veza_events::{Sealed, Subject};
+use veza_events::{AccountId, Sealed, Subject};
 use veza_platform::contract::accounts::{ChangePassword, ConfirmPassword, Done};
 use veza_platform::contract::{Caller, Problem, ProblemKind, Sensitive};
 
@@ -74,8 +74,21 @@ pub(super) async fn confirm(
     }
 }
 
+/// The hash of a password that `account` may sign in with from now on.
+pub(super) async fn hash_of(
+    worker: &Worker,
+    account: AccountId,
+    new: &Sensitive,
+    field: &str,
+) -> Result<String, Problem> {
+    let min_chars = worker.settings.min_password_chars;
+    let handle = worker.accounts.handle(account).await?.unwrap_or_default();
+    password::check(new.expose(), min_chars, &[&handle], field)?;
+    worker.passwords.hash(new).await
+}
+
 /// What is wrong with the password given as the present one. An account without one has nothing to give.
-async fn fault_of_current(
+pub(super) async fn fault_of_current(
     worker: &Worker,
     seen: &Known,
     current: Option<&Sensitive>,

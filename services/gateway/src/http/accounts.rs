@@ -108,6 +108,8 @@ struct Me {
     display_name: Option<String>,
     /// Where it gets mail.
     email: Option<String>,
+    /// Whether somebody has said that they read there.
+    email_confirmed: bool,
     /// Whether a program acts for it.
     bot: bool,
     /// Roles in the installation.
@@ -136,6 +138,7 @@ impl From<rows::PrivateAccount> for Me {
             handle: row.account.handle,
             display_name: row.account.display_name,
             email: row.email,
+            email_confirmed: row.email_confirmed,
             bot: row.account.bot,
             roles: row.roles.into_iter().map(Into::into).collect(),
             registered_at: row.registered_at.time(),

@@ -14,6 +14,7 @@ use super::bots::Bots;
 use super::categories::Categories;
 use super::directs::Directs;
 use super::drafts::Drafts;
+use super::emails::Emails;
 use super::exports::Exports;
 use super::files::Files;
 use super::filters::Filters;
@@ -42,7 +43,7 @@ use super::webhooks::Webhooks;
 use crate::state::Gateway;
 
 type Operations = (
-    (Accounts, Bots, OAuth, Webhooks, Slashes, Exports),
+    (Accounts, Emails, Bots, OAuth, Webhooks, Slashes, Exports),
     Sessions,
     Spaces,
     Roles,
@@ -103,6 +104,7 @@ fn operations(gateway: &Arc<Gateway>) -> Operations {
     (
         (
             Accounts(gateway()),
+            Emails(gateway()),
             Bots(gateway()),
             OAuth(gateway()),
             Webhooks(gateway()),

@@ -10,6 +10,7 @@ mod categories;
 mod directs;
 mod door;
 mod drafts;
+mod emails;
 mod exports;
 mod files;
 mod filters;
@@ -115,6 +116,8 @@ pub(crate) fn app(
             )),
         )
         .at("/sign-in", get(pages::sign_in()))
+        .at("/confirm-email", get(pages::confirm_email()))
+        .at("/set-password", get(pages::set_password()))
         .at("/.well-known/jwks.json", get(keys::endpoint(Arc::clone(gateway))))
         .at("/v1/realtime", get(realtime))
         .nest("/", api::service(gateway))

@@ -103,6 +103,42 @@ pub struct ChangePassword {
     pub new: Sensitive,
 }
 
+/// Get another link for the address that is still to be confirmed.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AskEmailLink {}
+
+/// Get mail elsewhere, once that address is confirmed.
+#[derive(Serialize, Deserialize)]
+pub struct ChangeEmail {
+    /// As typed.
+    pub email: String,
+    /// The present password; not needed while the account has none.
+    pub current: Option<Sensitive>,
+}
+
+/// Say that one reads the mail of an address.
+#[derive(Serialize, Deserialize)]
+pub struct ConfirmEmail {
+    /// What the link carries.
+    pub token: Sensitive,
+}
+
+/// Get a link to set another password with, if there is such an account with a confirmed address.
+#[derive(Serialize, Deserialize)]
+pub struct AskPasswordReset {
+    /// Handle or e-mail address.
+    pub login: String,
+}
+
+/// Set another password by a link; ends all sessions.
+#[derive(Serialize, Deserialize)]
+pub struct ResetPassword {
+    /// What the link carries.
+    pub token: Sensitive,
+    /// The new one.
+    pub new: Sensitive,
+}
+
 /// Hear from an account no more.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Block {
@@ -245,6 +281,11 @@ commands! {
     "change_profile": ChangeProfile => Done,
     "change_password": ChangePassword => Done,
     "confirm_password": ConfirmPassword => Done,
+    "ask_email_link": AskEmailLink => Done,
+    "change_email": ChangeEmail => Done,
+    "confirm_email": ConfirmEmail => Done,
+    "ask_password_reset": AskPasswordReset => Done,
+    "reset_password": ResetPassword => Done,
     "block": Block => Done,
     "unblock": Unblock => Done,
     "register_bot": RegisterBot => Registered,

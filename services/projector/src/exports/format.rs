@@ -51,6 +51,9 @@ parts! {
         /// Where it gets mail.
         #[serde(default)]
         email: Option<String>,
+        /// Whether somebody has said that they read there.
+        #[serde(default)]
+        email_confirmed: bool,
         /// The name shown.
         #[serde(default)]
         display_name: Option<String>,

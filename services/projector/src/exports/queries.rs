@@ -10,6 +10,7 @@ const PATH: &str = r"'files/' || f.attachment
 pub(super) fn account(account: Uuid) -> String {
     format!(
         "SELECT json_strip_nulls(json_build_object('account', a.account, 'handle', a.handle, 'email', a.email,
+            'email_confirmed', a.email_confirmed,
             'display_name', a.display_name, 'roles', a.roles, 'registered_at', a.registered_at,
             'sessions', COALESCE((SELECT json_agg(json_build_object('session', s.session, 'device', s.device,
                 'started_at', s.started_at, 'expires_at', s.expires_at) ORDER BY s.started_at)

@@ -23,6 +23,10 @@ struct Change<'a> {
     /// Whether the name shown is another; that name is absent when it cannot be opened any more.
     renamed: bool,
     display_name: Option<&'a str>,
+    /// Whether it gets mail elsewhere; that address is absent when it cannot be opened any more.
+    moved: bool,
+    email: Option<&'a str>,
+    confirmed: bool,
     roles: Vec<String>,
     seq: i64,
 }
@@ -92,6 +96,13 @@ impl<'a> Accounts<'a> {
                     change.display_name = clear(name);
                 }
             }
+            AccountEvent::EmailConfirmed(_) => self.change(account, moment).confirmed = true,
+            AccountEvent::EmailChanged(event) => {
+                let change = self.change(account, moment);
+                change.moved = true;
+                change.email = clear(&event.email);
+                change.confirmed = true;
+            }
             AccountEvent::RoleGranted(event) => {
                 let role = wire_name(&event.role);
                 let roles = &mut self.change(account, moment).roles;
@@ -110,8 +121,11 @@ impl<'a> Accounts<'a> {
             AccountEvent::SessionEnded(event) => {
                 self.sessions.insert(event.session.uuid(), None);
             }
-            // Passwords are of no read model, blocks and keys of other pages.
+            // Passwords and links are of no read model, blocks and keys of other pages.
             AccountEvent::PasswordChanged(_)
+            | AccountEvent::EmailLinkAsked(_)
+            | AccountEvent::EmailChangeAsked(_)
+            | AccountEvent::PasswordResetAsked(_)
             | AccountEvent::Blocked(_)
             | AccountEvent::Unblocked(_)
             | AccountEvent::BotTakenOn(_)
@@ -153,11 +167,14 @@ impl<'a> Accounts<'a> {
     async fn insert_accounts(&self, connection: &mut PgConnection, schema: Schema) -> Result<u64, SqlError> {
         let (mut ids, mut handles, mut emails, mut names) = (vec![], vec![], vec![], vec![]);
         let (mut roles, mut times, mut bots, mut seqs) = (vec![], vec![], vec![], vec![]);
+        let mut confirmed = vec![];
         for (account, change) in &self.accounts {
             if let Some((event, at)) = change.registered {
                 ids.push(*account);
                 handles.push(event.handle.map(text));
-                emails.push(event.email.map(text));
+                let email = if change.moved { change.email } else { event.email };
+                emails.push(email.map(text));
+                confirmed.push(change.confirmed);
                 let name = if change.renamed {
                     change.display_name
                 } else {
@@ -173,10 +190,11 @@ impl<'a> Accounts<'a> {
         if ids.is_empty() {
             return Ok(0);
         }
-        let sql = "INSERT INTO {s}.account (account, handle, email, display_name, roles, registered_at, bot, seq)
-            SELECT u.account, u.handle, u.email, u.name, u.roles::text[], u.at, u.bot, u.seq
+        let sql = "INSERT INTO {s}.account (account, handle, email, display_name, roles, registered_at, bot, seq,
+                email_confirmed)
+            SELECT u.account, u.handle, u.email, u.name, u.roles::text[], u.at, u.bot, u.seq, u.confirmed
             FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::bool[],
-                $8::int8[]) AS u (account, handle, email, name, roles, at, bot, seq)
+                $8::int8[], $9::bool[]) AS u (account, handle, email, name, roles, at, bot, seq, confirmed)
             ON CONFLICT (account) DO NOTHING";
         let query = schema
             .query(sql)
@@ -189,6 +207,7 @@ impl<'a> Accounts<'a> {
             .bind(times)
             .bind(bots)
             .bind(seqs)
+            .bind(confirmed)
             .execute(connection)
             .await?
             .rows_affected())
@@ -196,6 +215,7 @@ impl<'a> Accounts<'a> {
 
     async fn update_accounts(&self, connection: &mut PgConnection, schema: Schema) -> Result<u64, SqlError> {
         let (mut ids, mut renamed, mut names, mut roles, mut seqs) = (vec![], vec![], vec![], vec![], vec![]);
+        let (mut moved, mut emails, mut confirmed) = (vec![], vec![], vec![]);
         for (account, change) in self
             .accounts
             .iter()
@@ -205,6 +225,9 @@ impl<'a> Accounts<'a> {
             renamed.push(change.renamed);
             names.push(change.display_name.map(text));
             roles.push(array_literal(&change.roles));
+            moved.push(change.moved);
+            emails.push(change.email.map(text));
+            confirmed.push(change.confirmed);
             seqs.push(change.seq);
         }
         if ids.is_empty() {
@@ -213,9 +236,11 @@ impl<'a> Accounts<'a> {
         let sql = "UPDATE {s}.account AS a SET
                 display_name = CASE WHEN u.renamed THEN u.name ELSE a.display_name END,
                 roles = ARRAY(SELECT DISTINCT r FROM unnest(a.roles || u.roles::text[]) AS r ORDER BY r),
+                email = CASE WHEN u.moved THEN u.email ELSE a.email END,
+                email_confirmed = a.email_confirmed OR u.confirmed,
                 seq = u.seq
-            FROM unnest($1::uuid[], $2::bool[], $3::text[], $4::text[], $5::int8[])
-                AS u (account, renamed, name, roles, seq)
+            FROM unnest($1::uuid[], $2::bool[], $3::text[], $4::text[], $5::int8[], $6::bool[], $7::text[], $8::bool[])
+                AS u (account, renamed, name, roles, seq, moved, email, confirmed)
             WHERE a.account = u.account AND a.seq < u.seq";
         let query = schema
             .query(sql)
@@ -223,7 +248,10 @@ impl<'a> Accounts<'a> {
             .bind(renamed)
             .bind(names)
             .bind(roles)
-            .bind(seqs);
+            .bind(seqs)
+            .bind(moved)
+            .bind(emails)
+            .bind(confirmed);
         Ok(query.execute(connection).await?.rows_affected())
     }
 

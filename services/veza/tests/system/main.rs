@@ -21,6 +21,7 @@ mod history;
 mod import;
 mod integrations;
 mod log;
+mod mail;
 mod mentions;
 mod messages;
 mod moderation;

@@ -14,11 +14,25 @@ use poem::{Body, Endpoint, Response};
 /// What error codes mean, as it stands in the repository.
 pub(super) const ERRORS: &str = include_str!("../../../../../docs/errors.md");
 const SIGN_IN: &str = include_str!("sign_in.html");
+const CONFIRM_EMAIL: &str = include_str!("confirm_email.html");
+const SET_PASSWORD: &str = include_str!("set_password.html");
 
 /// The page behind a one-time sign-in link. The token stands behind `#`, so it never reaches a log.
 pub(super) fn sign_in() -> impl Endpoint<Output = Response> + 'static {
     let styles = hashes(SIGN_IN, "style");
     page(SIGN_IN, &styles)
+}
+
+/// The page behind a link that confirms an address.
+pub(super) fn confirm_email() -> impl Endpoint<Output = Response> + 'static {
+    let styles = hashes(CONFIRM_EMAIL, "style");
+    page(CONFIRM_EMAIL, &styles)
+}
+
+/// The page where somebody who cannot sign in sets another password.
+pub(super) fn set_password() -> impl Endpoint<Output = Response> + 'static {
+    let styles = hashes(SET_PASSWORD, "style");
+    page(SET_PASSWORD, &styles)
 }
 
 /// The page of the API document.
@@ -135,9 +149,11 @@ mod tests {
     }
 
     #[test]
-    fn the_sign_in_page_needs_nothing_from_elsewhere() {
-        for foreign in ["http://", "https://", "src=", "@import", "url("] {
-            assert!(!SIGN_IN.contains(foreign), "{foreign}");
+    fn the_pages_behind_links_need_nothing_from_elsewhere() {
+        for page in [SIGN_IN, CONFIRM_EMAIL, SET_PASSWORD] {
+            for foreign in ["http://", "https://", "src=", "@import", "url("] {
+                assert!(!page.contains(foreign), "{foreign}");
+            }
         }
     }
 
