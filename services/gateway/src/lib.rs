@@ -96,8 +96,8 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
     gateway.reads.start(&rt.lifecycle);
     let services: Arc<dyn Services> = gateway.clone();
     let realtime = Realtime::start(&rt, gateway.nats.clone(), gateway.log.clone(), services);
+    let calls = grpc::endpoint(&gateway, realtime.clone()).await?;
     let upgrade = Upgrade::new(realtime, Arc::clone(&gateway.origins));
-    let calls = grpc::endpoint(&gateway).await?;
     let (app, limits) = http::app(&gateway, upgrade, &calls)?;
     feeds::start(&gateway, limits);
     rt.started();

@@ -72,7 +72,7 @@ pub(crate) fn of_operation(method: &Method, path: &str) -> Option<Needs> {
 fn of_call(service: &str, call: &str) -> Option<Needs> {
     match (service, call) {
         ("veza.v1.Accounts", "Get" | "VerifyToken") => Some(Needs::Token),
-        ("veza.v1.Chat", "List") => Some(Needs::Scope(Scope::MessagesRead)),
+        ("veza.v1.Chat", "List" | "Subscribe") => Some(Needs::Scope(Scope::MessagesRead)),
         ("veza.v1.Chat", "Post" | "Edit" | "Delete" | "React" | "Unreact" | "Pin" | "Unpin") => {
             Some(Needs::Scope(Scope::MessagesWrite))
         }
@@ -128,6 +128,11 @@ mod tests {
                 if !open && of_operation(&verb, path).is_none() {
                     unknown.push(format!("{method} {path}"));
                 }
+            }
+        }
+        for call in crate::grpc::calls() {
+            if of_operation(&Method::POST, &format!("/veza.v1.{call}")).is_none() {
+                unknown.push(call);
             }
         }
         assert!(

@@ -2,30 +2,39 @@
 
 use std::sync::Arc;
 
-use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 use veza_events::RoomId;
 use veza_events::room::Mentions;
 use veza_platform::contract::Problem;
 use veza_platform::contract::chat::{MessageChange, Post, Posted};
 use veza_platform::event_log::{self, StreamName};
-use veza_readmodel::{PageOf, Range, rows, with_one_more};
+use veza_readmodel::{PageOf, Range, with_one_more};
 
+use super::subscribe::{self, Replies};
 use super::wire::list_request::Range as Asked;
 use super::wire::{
     ChangeRequest, EditRequest, ListReply, ListRequest, Message, Position, PostReply, PostRequest,
-    ReactRequest, Seen, chat_server,
+    ReactRequest, Seen, SubscribeRequest, chat_server,
 };
 use super::{caller_of, command, status, uuid_of};
 use crate::changes::About;
 use crate::http::{DEFAULT_LIMIT, Identity};
 use crate::problems::of_read_model;
+use crate::realtime::Realtime;
 use crate::state::Gateway;
 
-pub(super) struct Chat(pub(super) Arc<Gateway>);
+pub(super) struct Chat(pub(super) Arc<Gateway>, pub(super) Realtime);
 
 #[tonic::async_trait]
 impl chat_server::Chat for Chat {
+    type SubscribeStream = Replies;
+
+    async fn subscribe(&self, request: Request<SubscribeRequest>) -> Result<Response<Replies>, Status> {
+        let identity = caller_of(&request)?;
+        let begun = subscribe::begin(&self.1, identity, request.into_inner()).await;
+        begun.map(Response::new).map_err(|problem| status::of(&problem))
+    }
+
     async fn post(&self, request: Request<PostRequest>) -> Result<Response<PostReply>, Status> {
         let identity = caller_of(&request)?;
         let posted = self.say(identity, request.into_inner()).await;
@@ -220,24 +229,6 @@ impl From<event_log::Position> for Position {
         Self {
             stream: position.stream.to_string(),
             seq: position.seq,
-        }
-    }
-}
-
-impl From<rows::Message> for Message {
-    fn from(row: rows::Message) -> Self {
-        let posted_at = row.posted_at.time();
-        Self {
-            id: row.id.to_string(),
-            seq: row.seq,
-            author: row.author.to_string(),
-            author_handle: row.author_handle.unwrap_or_default(),
-            body: row.body,
-            reply_to: row.reply_to.map(|id| id.to_string()).unwrap_or_default(),
-            posted_at: Some(Timestamp {
-                seconds: posted_at.unix_timestamp(),
-                nanos: posted_at.nanosecond().cast_signed(),
-            }),
         }
     }
 }

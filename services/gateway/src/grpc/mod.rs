@@ -3,7 +3,9 @@
 
 mod accounts;
 mod chat;
+mod messages;
 mod status;
+mod subscribe;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use veza_platform::ambient;
 use veza_platform::contract::{Caller, Problem, ProblemKind};
 
 use crate::http::{Failure, Identity, identify};
+use crate::realtime::Realtime;
 use crate::state::Gateway;
 
 use accounts::Accounts;
@@ -32,7 +35,7 @@ use wire::chat_server::ChatServer;
 
 /// The schema as Rust types, generated from `schemas/proto`.
 pub mod wire {
-    #![allow(missing_docs, clippy::pedantic, reason = "generated")]
+    #![allow(missing_docs, clippy::pedantic, clippy::perf, reason = "generated")]
     tonic::include_proto!("veza.v1");
 }
 
@@ -50,11 +53,30 @@ pub(crate) const PATHS: [&str; 5] = [
     "/grpc.reflection.v1alpha.ServerReflection/:method",
 ];
 
+/// The calls of our services, such as `Chat/Post`.
+///
+/// # Panics
+/// When the schema that is built in is none.
+pub fn calls() -> Vec<String> {
+    let files: prost_types::FileDescriptorSet =
+        prost::Message::decode(DESCRIPTORS).expect("the schema was written when this was built");
+    let ours = files.file.iter().filter(|file| file.package() == "veza.v1");
+    let services = ours.flat_map(|file| &file.service);
+    let calls = services.flat_map(|service| {
+        let calls = service.method.iter();
+        calls.map(|method| format!("{}/{}", service.name(), method.name()))
+    });
+    calls.collect()
+}
+
 /// What answers calls at [`PATHS`].
 ///
 /// # Errors
 /// When the schema that is built in cannot be read.
-pub(crate) async fn endpoint(gateway: &Arc<Gateway>) -> anyhow::Result<Arc<BoxEndpoint<'static>>> {
+pub(crate) async fn endpoint(
+    gateway: &Arc<Gateway>,
+    realtime: Realtime,
+) -> anyhow::Result<Arc<BoxEndpoint<'static>>> {
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<ChatServer<Chat>>().await;
     reporter.set_serving::<AccountsServer<Accounts>>().await;
@@ -63,7 +85,8 @@ pub(crate) async fn endpoint(gateway: &Arc<Gateway>) -> anyhow::Result<Arc<BoxEn
             .register_encoded_file_descriptor_set(DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let chat = ChatServer::new(Chat(Arc::clone(gateway))).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let chat =
+        ChatServer::new(Chat(Arc::clone(gateway), realtime)).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let accounts =
         AccountsServer::new(Accounts(Arc::clone(gateway))).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let routes = Routes::new(chat)

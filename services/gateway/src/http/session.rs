@@ -52,6 +52,11 @@ impl Identity {
         self.account
     }
 
+    /// What the token of a bot is good for; `None` for people.
+    pub(crate) fn scopes(self) -> Option<Scopes> {
+        self.scopes
+    }
+
     /// Its session.
     pub(crate) fn session(self) -> SessionId {
         self.session

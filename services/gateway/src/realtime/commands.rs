@@ -17,7 +17,7 @@ use super::frames::{CloseCode, Level, Mood, Outgoing, ResetReason, ResumeFrom};
 use super::hub::Hub;
 use super::outbox::Outbox;
 use super::room::Room;
-use super::sockets::{Peer, SocketKey};
+use super::sockets::{Hears, Peer, SocketKey};
 use crate::changes::About;
 use crate::scopes::{self, Needs};
 
@@ -154,7 +154,10 @@ impl Session {
     }
 
     /// Begins to watch rooms, all held back; with each, the sequence from which it goes on.
-    async fn watch_all(&self, rooms: BTreeMap<RoomId, Level>) -> (Watched, Vec<(RoomId, Problem)>) {
+    pub(super) async fn watch_all(
+        &self,
+        rooms: BTreeMap<RoomId, Level>,
+    ) -> (Watched, Vec<(RoomId, Problem)>) {
         let each = rooms
             .into_iter()
             .map(|(room, level)| async move { self.watch_one(room, level).await.map_err(|why| (room, why)) });
@@ -329,7 +332,7 @@ impl Session {
     }
 }
 
-type Watched = Vec<(Arc<Room>, u64)>;
+pub(super) type Watched = Vec<(Arc<Room>, u64)>;
 
 /// A socket that has not said who it is.
 pub(super) struct Stranger {
@@ -370,10 +373,8 @@ impl Stranger {
         if resume.rooms.len() > limits.max_watched_rooms {
             return refuse(&too_many_rooms(), CloseCode::Flood);
         }
-        let Some(peer) = hub.sockets.enter(key, identity, &outbox) else {
-            let detail = "this account has too many open sockets; close one";
-            let problem = Problem::new(ProblemKind::TooMany, "connection.too_many", detail);
-            return refuse(&problem, CloseCode::TooMany);
+        let Some(peer) = hub.sockets.enter(key, identity, &outbox, Hears::All) else {
+            return refuse(&too_many_sockets(), CloseCode::TooMany);
         };
         let place = match hub.notices.place(identity.account, resume.account).await {
             Ok(place) => place,
@@ -444,7 +445,12 @@ impl Session {
     }
 }
 
-fn too_many_rooms() -> Problem {
+pub(super) fn too_many_sockets() -> Problem {
+    let detail = "this account has too many open sockets; close one";
+    Problem::new(ProblemKind::TooMany, "connection.too_many", detail)
+}
+
+pub(super) fn too_many_rooms() -> Problem {
     let detail = "a socket cannot watch that many rooms";
     Problem::new(ProblemKind::TooMany, "room.too_many_watched", detail)
 }

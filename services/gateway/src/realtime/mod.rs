@@ -14,6 +14,7 @@ mod calls;
 mod commands;
 mod direct;
 mod feed;
+mod following;
 mod frames;
 #[cfg(test)]
 mod fuzz;
@@ -51,6 +52,8 @@ pub use crate::rooms::Place;
 pub use asyncapi::document;
 pub use services::{Identity, Services};
 pub use upgrade::Upgrade;
+
+pub(crate) use following::{File, Following, Happened, ResetReason, Told};
 
 use hub::{Hub, HubParts};
 use metrics::RealtimeMetrics;

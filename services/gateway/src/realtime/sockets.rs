@@ -31,6 +31,15 @@ impl SocketKey {
 /// Rooms in which one socket can type within a moment.
 const MAX_TYPED: usize = 8;
 
+/// What somebody is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hears {
+    /// Of everything: a socket.
+    All,
+    /// Of rooms, and nothing of the account's own.
+    Rooms,
+}
+
 /// A socket that has said who it is.
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -39,6 +48,7 @@ pub(super) struct Peer {
     pub(super) outbox: Arc<Outbox>,
     /// Where it stands in what its account is told.
     pub(super) chain: Chain,
+    hears: Hears,
     watched: Mutex<HashMap<RoomId, Arc<Room>>>,
     /// Rooms that it resumes and that cannot be reached just now.
     awaited: Mutex<HashSet<RoomId>>,
@@ -164,6 +174,7 @@ impl Sockets {
         key: SocketKey,
         identity: Identity,
         outbox: &Arc<Outbox>,
+        hears: Hears,
     ) -> Option<Arc<Peer>> {
         let mut state = self.lock();
         let mine = state.by_account.entry(identity.account).or_default();
@@ -175,6 +186,7 @@ impl Sockets {
             identity,
             outbox: Arc::clone(outbox),
             chain: Chain::default(),
+            hears,
             watched: Mutex::default(),
             awaited: Mutex::default(),
             typed: Mutex::default(),
@@ -216,7 +228,9 @@ impl Sockets {
     /// Tells every socket of an account.
     pub(super) fn tell(&self, account: AccountId, notice: &Arc<Notice>) {
         let mut last = LastFrame::default();
-        for peer in self.lock().by_account.get(&account).into_iter().flatten() {
+        let state = self.lock();
+        let peers = state.by_account.get(&account).into_iter().flatten();
+        for peer in peers.filter(|peer| peer.hears == Hears::All) {
             peer.chain.tell(notice, &mut last, &peer.outbox);
         }
     }
@@ -226,6 +240,7 @@ impl Sockets {
     pub(super) fn tell_directly(&self, account: AccountId, scope: Option<Scope>, frame: &Frame) -> usize {
         let state = self.lock();
         let good = |peer: &&Arc<Peer>| match (peer.identity.scopes, scope) {
+            _ if peer.hears == Hears::Rooms => false,
             (Some(held), Some(scope)) => held.has(scope),
             (Some(_), None) | (None, _) => true,
         };
@@ -235,14 +250,18 @@ impl Sockets {
 
     /// The sockets of an account were not told something.
     pub(super) fn break_chain(&self, account: AccountId, seq: u64) {
-        for peer in self.lock().by_account.get(&account).into_iter().flatten() {
+        let state = self.lock();
+        let peers = state.by_account.get(&account).into_iter().flatten();
+        for peer in peers.filter(|peer| peer.hears == Hears::All) {
             peer.chain.break_at(seq, &peer.outbox);
         }
     }
 
     /// Nobody was told something.
     pub(super) fn break_chains(&self, seq: u64) {
-        for peer in self.lock().by_account.values().flatten() {
+        let state = self.lock();
+        let peers = state.by_account.values().flatten();
+        for peer in peers.filter(|peer| peer.hears == Hears::All) {
             peer.chain.break_at(seq, &peer.outbox);
         }
     }

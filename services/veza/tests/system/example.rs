@@ -1,4 +1,5 @@
-//! The examples in another language: a client that talks through a kill of every role, and a bot.
+//! The examples in another language: a client that talks through a kill of every role, a bot, and all
+//! that two people and a bot do.
 
 use std::{
     path::{Path, PathBuf},
@@ -106,4 +107,26 @@ async fn the_python_bot_answers_a_slash_command_to_all_and_to_one() {
         whisper["body"].as_str().unwrap().contains("/dice 2d6"),
         "{whisper}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_people_and_a_bot_use_all_of_it_in_python() {
+    let platform = Platform::with_files(&[]).await;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/python/everything.py");
+    let child = Command::new("python3")
+        .env("PYTHONPATH", packages())
+        .arg(script)
+        .arg(platform.fleet.url())
+        .kill_on_drop(true)
+        .output();
+    let ended = tokio::time::timeout(Duration::from_secs(150), child)
+        .await
+        .unwrap()
+        .unwrap();
+    let (said, errors) = (
+        String::from_utf8_lossy(&ended.stdout),
+        String::from_utf8_lossy(&ended.stderr),
+    );
+    assert!(ended.status.success(), "{said}\n{errors}");
+    assert_eq!(said.lines().last(), Some("all of it"));
 }

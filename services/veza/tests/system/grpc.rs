@@ -14,14 +14,14 @@ use veza_gateway::grpc::wire::{
 
 use crate::platform::{PASSWORD, Platform, eventually};
 
-fn with_token<T>(message: T, token: &str) -> Request<T> {
+pub(crate) fn with_token<T>(message: T, token: &str) -> Request<T> {
     let mut request = Request::new(message);
     let value = format!("Bearer {token}").parse().unwrap();
     request.metadata_mut().insert("authorization", value);
     request
 }
 
-fn reason(status: &Status) -> (Code, String) {
+pub(crate) fn reason(status: &Status) -> (Code, String) {
     let details = status.get_error_details();
     let reason = details.error_info().map(|info| info.reason.clone());
     (status.code(), reason.unwrap_or_default())

@@ -33,6 +33,7 @@ mod scheduled;
 mod search;
 mod seen;
 mod structure;
+mod subscribe;
 mod tracing;
 mod unread;
 mod up;

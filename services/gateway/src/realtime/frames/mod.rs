@@ -19,6 +19,7 @@ pub(super) use event::{
 #[cfg(test)]
 pub(super) use incoming::KINDS;
 pub(super) use incoming::{BadFrame, Incoming, Level, Mood};
-pub(super) use outgoing::{Badge, FillBuilder, FillFrame, Outgoing, PresenceState, ResetReason};
+pub(crate) use outgoing::ResetReason;
+pub(super) use outgoing::{Badge, FillBuilder, FillFrame, Outgoing, PresenceState};
 pub(super) use resume::ResumeFrom;
-pub(super) use wire::{CloseCode, Frame, join};
+pub(super) use wire::{CloseCode, Frame, join, split_first};

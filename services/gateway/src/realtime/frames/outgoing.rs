@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::{BufMut, BytesMut};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use veza_events::{
     AccountId, CallId, CommandId, MessageId, ParticipantId, RoomId, SessionId, SpaceId, Timestamp, TrackId,
@@ -195,7 +195,7 @@ pub(crate) enum PresenceState {
 }
 
 /// Why a client must begin anew with a room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ResetReason {
     /// More was missed than is filled in.

@@ -80,6 +80,26 @@ pub(crate) fn join<'a>(frames: impl ExactSizeIterator<Item = &'a Frame> + Clone)
     joined.freeze()
 }
 
+/// Takes the first frame off some that are joined; gives its payload. `None` when no whole one is left.
+pub(crate) fn split_first(joined: &mut Bytes) -> Option<Bytes> {
+    let (header, payload) = match *joined.get(1)? {
+        126 => {
+            let length: [u8; 2] = joined.get(2..4)?.try_into().ok()?;
+            (4, usize::from(u16::from_be_bytes(length)))
+        }
+        127 => {
+            let length: [u8; 8] = joined.get(2..10)?.try_into().ok()?;
+            (10, usize::try_from(u64::from_be_bytes(length)).ok()?)
+        }
+        short => (2, usize::from(short)),
+    };
+    if joined.len() - header.min(joined.len()) < payload {
+        return None;
+    }
+    let mut frame = joined.split_to(header + payload);
+    Some(frame.split_off(header))
+}
+
 fn header_len(payload: usize) -> u8 {
     match payload {
         0..=125 => 2,
@@ -183,6 +203,21 @@ mod tests {
         }
         assert_eq!(&Frame::text(b"{}").bytes()[..], b"\x81\x02{}");
         assert_eq!(Frame::text(&[b'x'; 300]).bytes()[..4], [0x81, 126, 1, 44]);
+    }
+
+    #[test]
+    fn joined_frames_come_apart_as_they_were() {
+        let texts = [1, 125, 126, 65_535, 65_536].map(|length| vec![b'x'; length]);
+        let frames = texts.clone().map(|text| Frame::text(&text));
+        let mut joined = join(frames.iter());
+        for text in texts {
+            assert_eq!(split_first(&mut joined).unwrap(), text);
+        }
+        assert_eq!((split_first(&mut joined), joined.len()), (None, 0));
+        let whole = Frame::text(&[b'x'; 300]);
+        for length in 0..whole.len() {
+            assert_eq!(split_first(&mut whole.bytes().slice(..length)), None, "{length}");
+        }
     }
 
     #[test]

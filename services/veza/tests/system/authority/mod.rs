@@ -3,6 +3,7 @@
 //! The rows say who may; the callers follow from that: nobody, a stranger, a member, one who holds all
 //! permissions but the one that is asked for, one who holds that one alone, and the owner.
 
+mod grpc_rows;
 mod http_rows;
 mod socket_rows;
 mod world;
@@ -10,6 +11,7 @@ mod world;
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use serde_json::Value;
+use tonic::{Code, Status};
 
 use http_rows::{ELSEWHERE, ROWS};
 use world::{Actor, World};
@@ -176,6 +178,45 @@ async fn every_operation_is_for_those_that_its_row_says() {
         }
     }
     assert!(faults.is_empty(), "of {calls} calls:\n{faults}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_call_is_for_those_that_its_row_says() {
+    let mut world = World::new().await;
+    let names = grpc_rows::ROWS.iter().map(|row| call_of(row));
+    let rows: BTreeSet<String> = names
+        .chain(grpc_rows::ELSEWHERE.iter().copied())
+        .map(str::to_owned)
+        .collect();
+    let calls: BTreeSet<String> = veza_gateway::grpc::calls().into_iter().collect();
+    assert_eq!(
+        calls.symmetric_difference(&rows).collect::<Vec<_>>(),
+        Vec::<&String>::new(),
+        "every call has a row in grpc_rows.rs, every row a call"
+    );
+    let (mut faults, mut made) = (String::new(), 0);
+    for row in grpc_rows::ROWS {
+        for case in cases(row) {
+            let answer = world.grpc(row, call_of(row), &case).await;
+            made += 1;
+            let code = answer.as_ref().map_or_else(Status::code, |()| Code::Ok);
+            let right = match (case.may, case.by) {
+                (true, _) => code == Code::Ok,
+                (false, Actor::Nobody) => code == Code::Unauthenticated,
+                (false, _) => matches!(code, Code::PermissionDenied | Code::NotFound),
+            };
+            if !right {
+                let _ = writeln!(faults, "{}: {case:?}: {answer:?}", row.operation);
+            }
+        }
+    }
+    assert!(faults.is_empty(), "of {made} calls:\n{faults}");
+}
+
+fn call_of(row: &Row) -> &'static str {
+    row.operation
+        .split_once(' ')
+        .map_or(row.operation, |(call, _)| call)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,11 +6,13 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use tokio_tungstenite::tungstenite::Message;
+use tonic::Status;
+use tonic::transport::Channel;
 use uuid::Uuid;
 use veza_client::{Person, Socket, new_id};
 use veza_platform::ambient;
 
-use super::{Case, Row};
+use super::{Case, Row, grpc_rows};
 use crate::platform::{PASSWORD, PATIENCE, Platform, eventually};
 
 /// Who calls.
@@ -99,6 +101,16 @@ impl World {
         let token = caller.map(|person| person.access_token());
         self.send(method.parse().unwrap(), &url, token.as_deref(), &body)
             .await
+    }
+
+    /// Makes the row's call over gRPC.
+    pub(crate) async fn grpc(&mut self, row: &Row, call: &str, case: &Case) -> Result<(), Status> {
+        let caller = self.person(case.by).await;
+        let [words] = self.filled(case, [row.body]).await;
+        let words: Value = serde_json::from_str(&words).unwrap();
+        let channel = Channel::from_shared(self.platform.fleet.url()).unwrap();
+        let token = caller.map(|person| person.access_token()).unwrap_or_default();
+        grpc_rows::call(channel.connect().await.unwrap(), call, &words, &token).await
     }
 
     /// Sends the row's frame on a socket of the caller's, and gives the answer to it.
