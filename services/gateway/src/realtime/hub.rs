@@ -348,6 +348,7 @@ impl Hub {
         let (mut watchers, mut ring_bytes) = (0, 0);
         for room in &rooms {
             room.tell_badges();
+            room.forget_fill();
             let (watching, bytes) = room.size();
             watchers += watching;
             ring_bytes += bytes;

@@ -3,8 +3,11 @@
 
 use std::io::{self, Read, Write};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
+use futures::task::AtomicWaker;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext};
@@ -20,6 +23,26 @@ pub(super) struct Reader {
     context: WebSocketContext,
     /// Whole frames that tungstenite wants to be written.
     answers: Vec<u8>,
+    readable: Arc<Readable>,
+    /// Wakes by `readable`.
+    waker: Waker,
+}
+
+/// Whether the connection may have something to read. Most often a socket is woken to write, and need not look.
+struct Readable {
+    maybe: AtomicBool,
+    task: AtomicWaker,
+}
+
+impl Wake for Readable {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.maybe.store(true, Ordering::Release);
+        self.task.wake();
+    }
 }
 
 impl Reader {
@@ -30,9 +53,15 @@ impl Reader {
             .write_buffer_size(0)
             .max_message_size(Some(max_frame))
             .max_frame_size(Some(max_frame));
+        let readable = Arc::new(Readable {
+            maybe: AtomicBool::new(true),
+            task: AtomicWaker::new(),
+        });
         Self {
             context: WebSocketContext::new(Role::Server, Some(config)),
             answers: Vec::new(),
+            waker: Arc::clone(&readable).into(),
+            readable,
         }
     }
 
@@ -43,16 +72,24 @@ impl Reader {
     pub(super) fn poll_next<S: AsyncRead + Unpin>(
         &mut self,
         io: &mut S,
-        cx: &mut Context<'_>,
+        cx: &Context<'_>,
     ) -> Poll<Result<Message, Error>> {
+        self.readable.task.register(cx.waker());
+        if !self.readable.maybe.swap(false, Ordering::AcqRel) {
+            return Poll::Pending;
+        }
         let mut bridge = Bridge {
             io,
-            cx,
+            cx: &mut Context::from_waker(&self.waker),
             answers: &mut self.answers,
         };
         match self.context.read(&mut bridge) {
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
-            outcome => Poll::Ready(outcome),
+            outcome => {
+                // There may be more, in the connection or read already.
+                self.readable.maybe.store(true, Ordering::Release);
+                Poll::Ready(outcome)
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use veza_platform::event_log::{ReadError, Record, StreamName};
 use veza_platform::ledger::{RecordError, read_problem};
 
 use super::commands::Session;
-use super::frames::{FillBuilder, Outgoing, ResetReason, message_json, redacted};
+use super::frames::{FillBuilder, Outgoing, ResetReason, deletion, join_deflated, message_json, redacted};
 use super::gaps::Gap;
 use super::hub::{frame_of, frame_without_content};
 use super::ring::Entry;
@@ -118,19 +118,29 @@ impl Filling<'_> {
         let to = self.room.hidden_from(self.session.peer.key).min(head);
         if to > self.cursor {
             let nothing = FillBuilder::new(self.room.id, self.cursor, to, false);
-            self.session.peer.outbox.push(&nothing.finish());
+            self.push(nothing);
             self.cursor = to;
         }
     }
 
     async fn run(&mut self) -> Result<(), Stop> {
         let peer = &self.session.peer;
+        let mut turn = None;
         loop {
-            peer.outbox.roomy().await;
-            match self.room.fill(peer.key, self.cursor) {
+            if turn.is_none() {
+                peer.outbox.roomy().await;
+            }
+            match self
+                .room
+                .fill(peer.key, self.cursor, self.session.limits.deflate_min_bytes)
+            {
                 Filled::Done | Filled::NotWatched => return Ok(()),
                 Filled::Ahead => return self.ahead(self.cursor).await,
-                Filled::Missing(until) => self.cursor = self.fill_stored(self.cursor, until).await?,
+                Filled::Missing(until) => match turn.take() {
+                    // Somebody else may be reading it.
+                    None => turn = Some(self.room.reading.lock().await),
+                    Some(turn) => self.cursor = self.fill_stored(self.cursor, until, turn).await?,
+                },
             }
         }
     }
@@ -151,8 +161,16 @@ impl Filling<'_> {
     }
 
     /// Fills towards `until` from the log, or from the read model while the log is away. Returns how far it got.
-    async fn fill_stored(&mut self, from: u64, until: u64) -> Result<u64, Stop> {
-        match self.read_log(from, until).await {
+    async fn fill_stored(
+        &mut self,
+        from: u64,
+        until: u64,
+        turn: tokio::sync::MutexGuard<'_, ()>,
+    ) -> Result<u64, Stop> {
+        let entries = self.read_log(from, until).await;
+        // A client that takes its time holds up nobody.
+        drop(turn);
+        match entries {
             Ok(entries) => Ok(self.send(from, &entries).await),
             Err(Stop::Failed(problem)) if problem.kind == ProblemKind::Unavailable => {
                 self.fill_messages(from, problem).await
@@ -200,25 +218,47 @@ impl Filling<'_> {
             entries.push(self.open(prev, record).await?);
             prev = seq;
         }
-        self.redact(&mut entries, &told).await;
+        self.redact(&mut entries, told, until).await;
         if prev == until {
             self.room.keep(from, &entries, self.session.hub.ring_limits());
         }
         Ok(entries)
     }
 
-    /// Takes out the texts of messages that were taken back meanwhile. What is taken back only now follows.
-    async fn redact(&self, entries: &mut [Entry], told: &[MessageId]) {
+    /// Takes out the texts of messages that were taken back by something behind them. What is taken back only now
+    /// follows.
+    async fn redact(&self, entries: &mut [Entry], told: Vec<MessageId>, until: u64) {
         if told.is_empty() {
             return;
         }
-        let deleted = self.session.hub.services.deleted(told.to_vec()).await;
+        let whole = entries.last().is_some_and(|last| last.seq == until);
+        let behind = self.room.deleted_behind(until).filter(|_| whole);
+        let deleted = match behind {
+            Some(mut deleted) => {
+                deleted.extend(entries.iter().filter_map(|entry| deletion(&entry.frame)));
+                deleted
+            }
+            // What lies between these and what is in memory is known to the read model alone.
+            None => self.session.hub.services.deleted(told).await,
+        };
         for message in deleted {
             for entry in entries.iter_mut() {
                 if let Some(frame) = redacted(&entry.frame, message) {
                     entry.frame = frame;
                 }
             }
+        }
+    }
+
+    /// Queues a fill, compressed for who reads that.
+    fn push(&self, fill: FillBuilder) {
+        let outbox = &self.session.peer.outbox;
+        let fill = fill.finish();
+        if outbox.deflates() {
+            let min = self.session.limits.deflate_min_bytes;
+            outbox.push_bytes(join_deflated(std::iter::once(&fill), min));
+        } else {
+            outbox.push(&fill);
         }
     }
 
@@ -236,7 +276,7 @@ impl Filling<'_> {
                 fill.push(entry.shown(hidden).json());
             }
             outbox.roomy().await;
-            outbox.push(&fill.finish());
+            self.push(fill);
             (cursor, rest) = (to, behind);
         }
         cursor
@@ -283,7 +323,7 @@ impl Filling<'_> {
         for message in &history.messages {
             fill.push(&message_json(self.room.id, message));
         }
-        self.session.peer.outbox.push(&fill.finish());
+        self.push(fill);
         Ok(to)
     }
 }

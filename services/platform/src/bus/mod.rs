@@ -8,7 +8,7 @@ mod metrics;
 
 use std::{borrow::Cow, collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use async_nats::{HeaderMap, HeaderValue, RequestErrorKind, service::ServiceExt};
+use async_nats::{HeaderMap, HeaderValue, RequestError, RequestErrorKind, service::ServiceExt};
 use bytes::Bytes;
 use futures::StreamExt;
 use tokio::{sync::Semaphore, time::Instant};
@@ -36,6 +36,10 @@ const SEEN: &str = "veza-seen";
 /// When nobody answers, how soon to ask again, milliseconds.
 const RETRY_AFTER_MS: u64 = 1_000;
 
+/// How soon a chat command that nobody has answered is given a second time: who took it may be gone, killed or stopped
+/// (async-nats drops what is on its way to a subscription that ends). It has an id, and is done once all the same.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
 /// Gives commands to workers. Cheap to clone.
 #[derive(Clone)]
 pub struct Bus {
@@ -60,7 +64,8 @@ impl Bus {
     /// The worker's refusal, or `platform.unavailable` when none answers in time: the outcome is then
     /// unknown, and the same command can be given again.
     pub async fn accounts<C: Command>(&self, caller: &Caller, command: &C) -> Result<C::Reply, Problem> {
-        self.call(format!("cmd.accounts.{}", C::NAME), caller, command)
+        // Not given twice: a password costs a worker more than the answer is worth.
+        self.call(format!("cmd.accounts.{}", C::NAME), caller, command, self.timeout)
             .await
     }
 
@@ -78,6 +83,7 @@ impl Bus {
             format!("cmd.chat.{}.{space}", self.shards.of(space)),
             caller,
             command,
+            AGAIN_AFTER.min(self.timeout),
         )
         .await
     }
@@ -109,29 +115,44 @@ impl Bus {
         subject: String,
         caller: &Caller,
         command: &C,
+        first: Duration,
     ) -> Result<C::Reply, Problem> {
         let body = serde_json::to_vec(command).expect("commands are plain data");
-        let request = async_nats::Request::new()
-            .headers(headers_of(C::NAME, caller))
-            .payload(body.into())
-            .timeout(Some(self.timeout));
-        // A request to a server that is away would be buffered and then arrive late: say so at once.
-        if self.client.connection_state() != async_nats::connection::State::Connected {
-            return Err(unanswered("the message bus is away"));
-        }
-        let answer = self
-            .client
-            .send_request(subject, request)
-            .await
-            .map_err(|error| match error.kind() {
-                RequestErrorKind::NoResponders => unanswered("no worker is running"),
-                RequestErrorKind::TimedOut => unanswered("no worker answered in time"),
-                RequestErrorKind::InvalidSubject
-                | RequestErrorKind::MaxPayloadExceeded
-                | RequestErrorKind::Other => unanswered("the message bus is away"),
-            })?;
+        let (headers, body) = (headers_of(C::NAME, caller), Bytes::from(body));
+        let answer = match self.ask(&subject, &headers, &body, first).await {
+            Err(error) if error.kind() == RequestErrorKind::TimedOut && first < self.timeout => {
+                tracing::debug!(command = C::NAME, "no answer yet; another worker is asked");
+                self.ask(&subject, &headers, &body, self.timeout - first).await
+            }
+            answer => answer,
+        };
+        let answer = answer.map_err(|error| match error.kind() {
+            RequestErrorKind::NoResponders => unanswered("no worker is running"),
+            RequestErrorKind::TimedOut => unanswered("no worker answered in time"),
+            RequestErrorKind::InvalidSubject
+            | RequestErrorKind::MaxPayloadExceeded
+            | RequestErrorKind::Other => unanswered("the message bus is away"),
+        })?;
         serde_json::from_slice::<Result<C::Reply, Problem>>(&answer.payload)
             .unwrap_or_else(|error| Err(Problem::internal(&error)))
+    }
+
+    async fn ask(
+        &self,
+        subject: &str,
+        headers: &HeaderMap,
+        body: &Bytes,
+        within: Duration,
+    ) -> Result<async_nats::Message, RequestError> {
+        // A request to a server that is away would be buffered and then arrive late: say so at once.
+        if self.client.connection_state() != async_nats::connection::State::Connected {
+            return Err(RequestErrorKind::Other.into());
+        }
+        let request = async_nats::Request::new()
+            .headers(headers.clone())
+            .payload(body.clone())
+            .timeout(Some(within));
+        self.client.send_request(subject.to_owned(), request).await
     }
 }
 

@@ -1,10 +1,13 @@
 //! One process that holds sockets: they watch, answer heartbeats, come back when they are closed, and check that
 //! they are filled with everything.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use futures::{SinkExt, StreamExt, stream::FuturesUnordered};
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::{Value, json};
 use tokio::{
     net::TcpStream,
@@ -169,9 +172,9 @@ impl Hold {
         } else {
             let rooms: BTreeMap<_, _> = rooms.map(|room| (room, "full")).collect();
             say(&mut stream, &json!({"t": "hello", "ticket": ticket})).await?;
-            hear(&mut stream, "ready").await?;
+            hear::<Value>(&mut stream, "ready").await?;
             say(&mut stream, &json!({"t": "watch", "id": 1, "rooms": rooms})).await?;
-            let ok = hear(&mut stream, "ok").await?;
+            let ok: Value = hear(&mut stream, "ok").await?;
             if ok["heads"]
                 .as_object()
                 .is_none_or(|heads| heads.len() != self.plan.watch)
@@ -186,9 +189,9 @@ impl Hold {
     async fn filled(&self, stream: &mut Stream) -> Result<(), Missed> {
         let (mut done, mut events) = (0, 0);
         while done < self.plan.watch {
-            let fill = hear(stream, "fill").await?;
-            events += fill["events"].as_array().map_or(0, Vec::len) as u64;
-            done += usize::from(fill["done"] == true);
+            let fill: Fill = hear(stream, "fill").await?;
+            events += fill.events.len() as u64;
+            done += usize::from(fill.done);
         }
         let expected = self.plan.events * self.plan.watch as u64;
         if events == expected {
@@ -231,15 +234,30 @@ async fn say(stream: &mut Stream, frame: &Value) -> Result<(), Missed> {
         .map_err(|_| Missed::Away)
 }
 
+/// What is looked at of a `fill`.
+#[derive(Deserialize)]
+struct Fill {
+    done: bool,
+    events: Vec<IgnoredAny>,
+}
+
+/// What is looked at of every frame.
+#[derive(Deserialize)]
+struct Kind<'a> {
+    t: Cow<'a, str>,
+    code: Option<Cow<'a, str>>,
+}
+
 /// The next frame of this kind. A room that cannot be filled is a fault.
-async fn hear(stream: &mut Stream, kind: &str) -> Result<Value, Missed> {
+async fn hear<T: DeserializeOwned>(stream: &mut Stream, kind: &str) -> Result<T, Missed> {
+    let unread = |error: serde_json::Error| Missed::Fault(error.to_string());
     while let Some(Ok(message)) = stream.next().await {
         let Message::Text(text) = message else { continue };
-        let frame: Value = serde_json::from_str(&text).map_err(|error| Missed::Fault(error.to_string()))?;
-        match frame["t"].as_str() {
-            Some(found) if found == kind => return Ok(frame),
-            Some("error") if frame["code"] == "platform.unavailable" => return Err(Missed::Away),
-            Some("error" | "reset" | "lag") => return Err(Missed::Fault(frame.to_string())),
+        let frame: Kind<'_> = serde_json::from_str(&text).map_err(unread)?;
+        match &*frame.t {
+            found if found == kind => return serde_json::from_str(&text).map_err(unread),
+            "error" if frame.code.as_deref() == Some("platform.unavailable") => return Err(Missed::Away),
+            "error" | "reset" | "lag" => return Err(Missed::Fault(text.to_string())),
             _ => {}
         }
     }

@@ -164,7 +164,7 @@ impl Play {
         self.room.hold(self.socket).unwrap();
         let mut cursor = from;
         loop {
-            match self.room.fill(self.socket, cursor) {
+            match self.room.fill(self.socket, cursor, 0) {
                 Filled::Done => return,
                 Filled::Missing(until) => {
                     let missing = self

@@ -31,6 +31,7 @@ pub(super) use badges::News;
 pub(super) use filling::Filled;
 
 use badges::Badges;
+use filling::Made;
 
 /// Events that wait for a flush at most; more are flushed at once.
 const MAX_UNFLUSHED: usize = 64;
@@ -53,6 +54,8 @@ pub(super) struct Room {
     pub(super) gate: RoomId,
     /// Set once the room's head is known.
     pub(super) opened: OnceCell<()>,
+    /// Held by the one who reads the room's events from the log; the others then find them in memory.
+    pub(super) reading: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -67,6 +70,7 @@ struct State {
     watchers: Vec<Watcher>,
     index: HashMap<SocketKey, usize>,
     badges: Badges,
+    made: Option<Made>,
     /// Everything up to here was handed out.
     flushed: u64,
     last_flush: Option<Instant>,
@@ -133,6 +137,7 @@ impl Room {
             space,
             gate,
             opened: OnceCell::new(),
+            reading: tokio::sync::Mutex::default(),
             state: Mutex::new(State {
                 ring: Ring::new(0),
                 ready: false,
@@ -141,6 +146,7 @@ impl Room {
                 watchers: Vec::new(),
                 index: HashMap::new(),
                 badges: Badges::default(),
+                made: None,
                 flushed: 0,
                 last_flush: None,
                 idle_since: Some(now),
@@ -221,7 +227,9 @@ impl Room {
 
     /// Forgets what a message said, wherever it would be told again.
     pub(super) fn redact(&self, message: MessageId) {
-        self.lock().ring.redact(message);
+        let mut state = self.lock();
+        state.made = None;
+        state.ring.redact(message);
     }
 
     /// When what waits should be flushed: rooms with many watchers join events that come close together.

@@ -99,7 +99,7 @@ fn ejabberd(folder: &Path, port: u16) -> anyhow::Result<Command> {
         "hosts: [localhost]\nloglevel: error\nlisten:\n  - port: {port}\n    ip: \"127.0.0.1\"\n    \
         module: ejabberd_c2s\n    starttls: false\nauth_method: [anonymous]\nanonymous_protocol: sasl_anon\n\
         allow_multiple_connections: true\nmodules:\n  mod_muc:\n    host: conference.localhost\n    \
-        max_users: 5000\n    default_room_options:\n      presence_broadcast: []\n"
+        max_users: 5000\n    default_room_options:\n      max_users: 5000\n      presence_broadcast: []\n"
     );
     let (config, control) = (folder.join("ejabberd.yml"), folder.join("ejabberdctl.cfg"));
     fs::write(&config, text)?;
