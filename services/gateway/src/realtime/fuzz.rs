@@ -36,11 +36,12 @@ struct Pieces(VecDeque<Vec<u8>>, bool);
 impl AsyncRead for Pieces {
     fn poll_read(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.1 = !self.1;
         if self.1 {
+            cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         let Some(mut piece) = self.0.pop_front() else {
