@@ -93,7 +93,8 @@ impl Bus {
     /// # Errors
     /// As [`Self::accounts`].
     pub async fn place_call(&self, caller: &Caller, command: &PlaceCall) -> Result<CallPlaced, Problem> {
-        self.call("cmd.media.place".to_owned(), caller, command).await
+        self.call("cmd.media.place".to_owned(), caller, command, self.timeout)
+            .await
     }
 
     /// Gives a command to the media worker of this name.
@@ -106,7 +107,8 @@ impl Bus {
         caller: &Caller,
         command: &C,
     ) -> Result<C::Reply, Problem> {
-        self.call(format!("cmd.media.at.{worker}"), caller, command).await
+        self.call(format!("cmd.media.at.{worker}"), caller, command, self.timeout)
+            .await
     }
 
     #[tracing::instrument(name = "command", skip_all, fields(command = C::NAME))]
