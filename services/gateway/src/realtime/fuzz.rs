@@ -62,7 +62,7 @@ fn read(bytes: &[u8], piece: usize) -> (Vec<String>, Vec<u8>) {
     let mut socket = Pieces(bytes.chunks(piece).map(<[u8]>::to_vec).collect(), false);
     let (mut seen, mut answers) = (Vec::new(), Vec::new());
     loop {
-        let next = reader.poll_next(&mut socket, &mut Context::from_waker(Waker::noop()));
+        let next = reader.poll_next(&mut socket, &Context::from_waker(Waker::noop()));
         answers.extend(reader.answers().unwrap_or_default());
         match next {
             Poll::Pending => {}

@@ -195,7 +195,12 @@ async fn every_documented_frame_is_seen_as_it_is_documented() {
     seen.extend(ann.kinds.0.clone());
     seen.extend(bob.kinds.0.clone());
     seen.extend(badge.kinds.0.clone());
-    let all: BTreeSet<_> = FRAMES.keys().cloned().collect();
+    // Those of calls need a media worker: the system tests of calls see them.
+    let all: BTreeSet<_> = FRAMES
+        .keys()
+        .filter(|name| !name.contains(".call."))
+        .cloned()
+        .collect();
     assert_eq!(seen, all);
     stage.stop().await.unwrap();
 }

@@ -124,7 +124,8 @@ impl Bus {
         let answer = match self.ask(&subject, &headers, &body, first).await {
             Err(error) if error.kind() == RequestErrorKind::TimedOut && first < self.timeout => {
                 tracing::debug!(command = C::NAME, "no answer yet; another worker is asked");
-                self.ask(&subject, &headers, &body, self.timeout - first).await
+                self.ask(&subject, &headers, &body, self.timeout.saturating_sub(first))
+                    .await
             }
             answer => answer,
         };

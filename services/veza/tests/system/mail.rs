@@ -145,13 +145,13 @@ async fn an_address_is_confirmed_by_the_link_that_went_there_and_another_tells_t
     .await;
     assert_eq!(code(wrong), (422, "account.password_wrong".into()));
     api.register("ben", "Ben", PASSWORD).await.unwrap();
-    let taken = put(
+    let of_another = put(
         &ada,
         path,
         json!({ "email": "ben@example.org", "current": PASSWORD }),
     )
     .await;
-    assert_eq!(code(taken), (409, "account.email_taken".into()));
+    assert_eq!(code(of_another), (409, "account.email_taken".into()));
     put(
         &ada,
         path,

@@ -211,8 +211,8 @@ mod tests {
         room.hold(*socket);
         assert_eq!(room.fill(*socket, 10, 64), Filled::Done);
         let mut pieces = VecDeque::new();
-        let mut cx = Context::from_waker(Waker::noop());
-        outbox.take(0, &mut pieces, usize::MAX, &mut cx);
+        let cx = Context::from_waker(Waker::noop());
+        outbox.take(0, &mut pieces, usize::MAX, &cx);
         assert_eq!(pieces.len(), 1);
         pieces.remove(0).unwrap()
     }
