@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use async_nats::connection::State;
 use tokio_util::sync::CancellationToken;
 use veza_platform::bus::{self, BusMetrics, ServeOptions};
 use veza_platform::event_log::{EventLog, LogOptions};
@@ -53,7 +52,7 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
     let rotation = Rotation::of(&config.accounts);
     let signing = SigningKeys::open(&log, keys.keks().clone(), Parties::of(config), rotation);
 
-    watch_health(&rt, &client);
+    nats::watch(&rt.health, "accounts.nats", client.clone());
     first_keys(&signing, stop).await?;
     rt.lifecycle
         .spawn("signing-keys", signing.clone().run(stop.clone()));
@@ -76,18 +75,6 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
         commands::router(worker),
     )
     .await
-}
-
-fn watch_health(rt: &Runtime, client: &async_nats::Client) {
-    let client = client.clone();
-    rt.health.add("accounts.nats", move || {
-        let connected = client.connection_state() == State::Connected;
-        std::future::ready(if connected {
-            Ok(())
-        } else {
-            Err("not connected".to_owned())
-        })
-    });
 }
 
 /// Without a key there are no tokens: nothing is served before one can be read.

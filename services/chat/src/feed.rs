@@ -1,12 +1,11 @@
 //! Keeps the caches fresh: what any worker writes is heard here a moment later.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use anyhow::Context;
 use futures::{StreamExt, stream};
 use veza_events::Subject;
 use veza_platform::{
-    event_log::{EventLog, Live, LiveFeed, ReadError, Record},
+    event_log::{EventLog, Live, Record},
     runtime::Runtime,
 };
 
@@ -19,14 +18,12 @@ const SUBJECTS: [&str; 4] = [
     "live.*.schedule.>",
     "live.account.>",
 ];
-/// Pause between two tries to subscribe while the log is away.
-const RETRY: Duration = Duration::from_millis(250);
 
 /// Subscribes, waiting for the log where needed; then follows on a task of the role.
 pub(crate) async fn start(rt: &Runtime, log: &EventLog, worker: &Arc<Worker>) -> anyhow::Result<()> {
     let mut feeds = Vec::new();
     for subject in SUBJECTS {
-        feeds.push(subscribe(rt, log, subject).await?);
+        feeds.push(log.live_patiently(subject, &rt.lifecycle.soft).await?);
     }
     let (worker, life) = (Arc::clone(worker), rt.lifecycle.clone());
     // To the very end: commands that are finished during a drain decide on what is held, too.
@@ -44,20 +41,6 @@ pub(crate) async fn start(rt: &Runtime, log: &EventLog, worker: &Arc<Worker>) ->
         }
     });
     Ok(())
-}
-
-async fn subscribe(rt: &Runtime, log: &EventLog, subject: &str) -> anyhow::Result<LiveFeed> {
-    loop {
-        match log.live(subject).await {
-            Ok(feed) => return Ok(feed),
-            Err(ReadError::Unavailable { .. }) => {}
-            Err(error) => return Err(error).context("subscribing to the live feed"),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(RETRY) => {}
-            () = rt.lifecycle.soft.cancelled() => anyhow::bail!("stopped before the log could be reached"),
-        }
-    }
 }
 
 /// An event that cannot be read here still makes what is held too old, so that the next one who asks

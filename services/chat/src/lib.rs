@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use async_nats::connection::State;
 use veza_platform::{
     bus::{self, BusMetrics, ServeOptions},
     event_log::{EventLog, LogOptions},
@@ -33,17 +32,7 @@ use worker::Worker;
 pub async fn run(rt: Runtime) -> anyhow::Result<()> {
     let config = &rt.config;
     let client = nats::connect(&config.nats, "chat", &rt.lifecycle.soft).await?;
-    let connection = client.clone();
-    rt.health.add("chat.nats", move || {
-        let up = connection.connection_state() == State::Connected;
-        async move {
-            if up {
-                Ok(())
-            } else {
-                Err("not connected".to_owned())
-            }
-        }
-    });
+    nats::watch(&rt.health, "chat.nats", client.clone());
 
     let log = EventLog::connect(client.clone(), LogOptions::new(&config.nats, &rt.lifecycle));
     rt.metrics

@@ -34,7 +34,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use async_nats::connection::State;
 use veza_platform::blobs::Blobs;
 use veza_platform::config::Config;
 use veza_platform::event_log::{EventLog, LogOptions};
@@ -109,17 +108,7 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
 /// Postgres is not among the checks: without it sockets and writes go on, and taking this gateway out of
 /// service would end them.
 fn watch_health(rt: &Runtime, gateway: &Arc<Gateway>) {
-    let client = gateway.nats.clone();
-    rt.health.add("gateway.nats", move || {
-        let up = client.connection_state() == State::Connected;
-        async move {
-            if up {
-                Ok(())
-            } else {
-                Err("not connected".to_owned())
-            }
-        }
-    });
+    nats::watch(&rt.health, "gateway.nats", gateway.nats.clone());
     let verifier = gateway.verifier.clone();
     rt.health.add("gateway.tokens", move || {
         let ready = verifier.is_ready();

@@ -1,12 +1,11 @@
 //! Who may be in a call can change while they are in it: what changes rights is heard here a moment later.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use anyhow::Context;
 use futures::{StreamExt, stream};
 use veza_events::Subject;
 use veza_platform::{
-    event_log::{EventLog, Live, LiveFeed, ReadError},
+    event_log::{EventLog, Live},
     runtime::Runtime,
 };
 
@@ -14,14 +13,12 @@ use crate::worker::Worker;
 
 /// Everything that changes who may do what.
 const SUBJECTS: [&str; 2] = ["live.*.space.>", "live.*.member.>"];
-/// Pause between two tries to subscribe while the log is away.
-const RETRY: Duration = Duration::from_millis(250);
 
 /// Subscribes, waiting for the log where needed; then follows on a task of the role.
 pub(crate) async fn start(rt: &Runtime, log: &EventLog, worker: &Arc<Worker>) -> anyhow::Result<()> {
     let mut feeds = Vec::new();
     for subject in SUBJECTS {
-        feeds.push(subscribe(rt, log, subject).await?);
+        feeds.push(log.live_patiently(subject, &rt.lifecycle.soft).await?);
     }
     let (worker, life) = (Arc::clone(worker), rt.lifecycle.clone());
     rt.lifecycle.accompany("feed", async move {
@@ -52,18 +49,4 @@ pub(crate) async fn start(rt: &Runtime, log: &EventLog, worker: &Arc<Worker>) ->
         }
     });
     Ok(())
-}
-
-async fn subscribe(rt: &Runtime, log: &EventLog, subject: &str) -> anyhow::Result<LiveFeed> {
-    loop {
-        match log.live(subject).await {
-            Ok(feed) => return Ok(feed),
-            Err(ReadError::Unavailable { .. }) => {}
-            Err(error) => return Err(error).context("subscribing to the live feed"),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(RETRY) => {}
-            () = rt.lifecycle.soft.cancelled() => anyhow::bail!("stopped before the log could be reached"),
-        }
-    }
 }

@@ -16,7 +16,6 @@ mod worker;
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use async_nats::connection::State;
 use tokio::{sync::mpsc, time::Instant};
 use veza_domain::call::CallLimits;
 use veza_events::Shards;
@@ -48,17 +47,7 @@ const LEASE: Duration = Duration::from_secs(2);
 pub async fn run(rt: Runtime) -> anyhow::Result<()> {
     let config = &rt.config;
     let client = nats::connect(&config.nats, "media", &rt.lifecycle.soft).await?;
-    let connection = client.clone();
-    rt.health.add("media.nats", move || {
-        let up = connection.connection_state() == State::Connected;
-        async move {
-            if up {
-                Ok(())
-            } else {
-                Err("not connected".to_owned())
-            }
-        }
-    });
+    nats::watch(&rt.health, "media.nats", client.clone());
     let log = EventLog::connect(client.clone(), LogOptions::new(&config.nats, &rt.lifecycle));
     rt.metrics
         .register(|registry| log.register_metrics(registry.sub_registry_with_prefix("media")));

@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use async_nats::connection::State;
 use tokio::sync::mpsc;
 use veza_events::Shards;
 use veza_platform::bus::Bus;
@@ -55,17 +54,7 @@ const START_POLL: Duration = Duration::from_millis(20);
 pub async fn run(rt: Runtime) -> anyhow::Result<()> {
     let (config, lifecycle) = (&rt.config, &rt.lifecycle);
     let client = nats::connect(&config.nats, "notifier", &lifecycle.soft).await?;
-    let connection = client.clone();
-    rt.health.add("notifier.nats", move || {
-        let up = connection.connection_state() == State::Connected;
-        async move {
-            if up {
-                Ok(())
-            } else {
-                Err("not connected".to_owned())
-            }
-        }
-    });
+    nats::watch(&rt.health, "notifier.nats", client.clone());
     let log = EventLog::connect(client.clone(), LogOptions::new(&config.nats, lifecycle));
     rt.metrics
         .register(|registry| log.register_metrics(registry.sub_registry_with_prefix("notifier")));

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use async_nats::{Client, ConnectOptions, Event, ServerAddr, connection::State};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::NatsConfig;
+use crate::{config::NatsConfig, health::Health};
 
 /// Messages that one subscription may hold before it is told that it is too slow.
 const SUBSCRIPTION_CAPACITY: usize = 65_536;
@@ -35,6 +35,18 @@ pub async fn connect(config: &NatsConfig, name: &str, stop: &CancellationToken) 
         }
     }
     unreachable!("the tries do not end")
+}
+
+/// Lets the process be ready only while the connection stands; `name` is what the answer calls it.
+pub fn watch(health: &Health, name: &str, client: Client) {
+    health.add(name, move || {
+        let up = client.connection_state() == State::Connected;
+        std::future::ready(if up {
+            Ok(())
+        } else {
+            Err("not connected".to_owned())
+        })
+    });
 }
 
 fn backoff(attempt: usize) -> Duration {

@@ -17,11 +17,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use futures::Stream;
 use prometheus_client::registry::Registry;
 use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::NatsConfig;
 use crate::lifecycle::Lifecycle;
@@ -34,6 +36,8 @@ use wire::Prepared;
 
 /// The stream of what the devices of accounts must hear: not of the log, but told in the same way.
 pub(crate) const NOTICES: &str = "NOTICES";
+/// Pause between two tries to subscribe while the servers are away.
+const LIVE_RETRY: Duration = Duration::from_millis(250);
 
 pub(crate) use follow::{Follower, Step};
 pub use live::LiveFeed;
@@ -262,6 +266,28 @@ impl EventLog {
     /// after this returns is delivered, or a lag is reported.
     pub async fn live(&self, subject_filter: &str) -> Result<LiveFeed, ReadError> {
         self.live_on(&[subject_filter.to_owned()]).await
+    }
+
+    /// As [`Self::live`], waiting for servers that are away until `stop` is cancelled.
+    ///
+    /// # Errors
+    /// When `stop` came first, or the servers refuse.
+    pub async fn live_patiently(
+        &self,
+        subject_filter: &str,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<LiveFeed> {
+        loop {
+            match self.live(subject_filter).await {
+                Ok(feed) => return Ok(feed),
+                Err(ReadError::Unavailable { .. }) => {}
+                Err(error) => return Err(error).context("subscribing to the live feed"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LIVE_RETRY) => {}
+                () = stop.cancelled() => anyhow::bail!("stopped before the log could be reached"),
+            }
+        }
     }
 
     /// The last sequence of a stream, from its leader; 0 when it is empty.
