@@ -288,7 +288,9 @@ fn skeleton(text: &str) -> String {
     let plain = text
         .nfkd()
         .filter(|&c| c.is_whitespace() || !(is_combining_mark(c) || is_invisible(c)));
-    plain.flat_map(char::to_lowercase).map(looks_like).collect()
+    // Small letters of capitals, as `ß` and `ς` are also written `SS` and `Σ`.
+    let folded = plain.flat_map(char::to_uppercase).flat_map(char::to_lowercase);
+    folded.map(looks_like).collect()
 }
 
 fn looks_like(c: char) -> char {
