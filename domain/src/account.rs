@@ -19,7 +19,7 @@ mod rejection;
 mod tests;
 
 pub use bot::{Bot, BotCommand, BotKey, MAX_KEYS};
-pub use email::{Email, EmailCommand, LinkRules};
+pub use email::{Addresses, Email, EmailCommand, LinkRules};
 pub use rejection::AccountRejection;
 
 /// Most accounts that one account blocks.
@@ -249,7 +249,9 @@ impl Decider for Account {
             | AccountEvent::EmailLinkAsked(_)
             | AccountEvent::EmailChangeAsked(_)
             | AccountEvent::EmailChanged(_)
-            | AccountEvent::PasswordResetAsked(_) => email::evolve(state, event),
+            | AccountEvent::PasswordResetAsked(_) => {
+                state.email.evolve(event);
+            }
         }
     }
 }

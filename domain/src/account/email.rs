@@ -1,12 +1,13 @@
 //! The address that an account gets mail at: whether somebody reads there, how it becomes another, and the links that
 //! are sent to it. A link names what it was made for by a number, so that what has happened since ends it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use veza_events::account::{
     AccountEvent, EmailChangeAsked, EmailChanged, EmailConfirmed, EmailLinkAsked, PasswordResetAsked,
 };
-use veza_events::{Sealed, SessionId, Timestamp};
+use veza_events::{Event, Sealed, SessionId, Timestamp};
 
 use super::{AccountContext, AccountRejection, AccountState, change_password};
 use crate::names;
@@ -155,36 +156,79 @@ fn next(
     Ok((now.time() + life).into())
 }
 
-pub(super) fn evolve(state: &mut AccountState, event: &AccountEvent) {
-    let email = &mut state.email;
-    match event {
-        AccountEvent::EmailConfirmed(_) => email.confirmed = true,
-        AccountEvent::EmailLinkAsked(event) => email.link_until = Some(event.expires_at),
-        AccountEvent::EmailChangeAsked(event) => {
-            email.wanted = Some((event.number, event.expires_at));
-            email.link_until = Some(event.expires_at);
+/// The addresses of an account by their numbers, for who writes to them: as much of its history as is taken in.
+#[derive(Clone, Debug, Default)]
+pub struct Addresses {
+    email: Email,
+    all: BTreeMap<u32, String>,
+}
+
+impl Addresses {
+    /// Those that these facts name, as far as they can be opened.
+    pub fn of<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
+        let mut known = Self::default();
+        for event in events {
+            if let Event::Account(event) = event
+                && let Some((number, address)) = known.email.evolve(event)
+                && let Some(address) = address.clear()
+            {
+                known.all.insert(number, address.clone());
+            }
         }
-        AccountEvent::EmailChanged(event) => {
-            email.number = event.number;
-            email.confirmed = true;
-            email.wanted = None;
+        known
+    }
+
+    /// What is known besides the addresses.
+    pub fn email(&self) -> Email {
+        self.email
+    }
+
+    /// The address of that number.
+    pub fn get(&self, number: u32) -> Option<&String> {
+        self.all.get(&number)
+    }
+
+    /// Where the account gets mail.
+    pub fn present(&self) -> Option<&String> {
+        self.get(self.email.number)
+    }
+}
+
+impl Email {
+    /// Takes in what has happened. Gives the address that the event names, and its number.
+    pub(super) fn evolve<'a>(&mut self, event: &'a AccountEvent) -> Option<(u32, &'a Sealed<String>)> {
+        match event {
+            AccountEvent::Registered(event) => return Some((0, &event.email)),
+            AccountEvent::EmailConfirmed(_) => self.confirmed = true,
+            AccountEvent::EmailLinkAsked(event) => self.link_until = Some(event.expires_at),
+            AccountEvent::EmailChangeAsked(event) => {
+                self.wanted = Some((event.number, event.expires_at));
+                self.link_until = Some(event.expires_at);
+                return Some((event.number, &event.email));
+            }
+            AccountEvent::EmailChanged(event) => {
+                self.number = event.number;
+                self.confirmed = true;
+                self.wanted = None;
+                return Some((event.number, &event.email));
+            }
+            AccountEvent::PasswordResetAsked(event) => self.reset_until = Some(event.expires_at),
+            AccountEvent::ProfileChanged(_)
+            | AccountEvent::PasswordChanged(_)
+            | AccountEvent::RoleGranted(_)
+            | AccountEvent::Blocked(_)
+            | AccountEvent::Unblocked(_)
+            | AccountEvent::SessionStarted(_)
+            | AccountEvent::SessionEnded(_)
+            | AccountEvent::BotTakenOn(_)
+            | AccountEvent::BotLetGo(_)
+            | AccountEvent::BotRegistered(_)
+            | AccountEvent::BotChanged(_)
+            | AccountEvent::BotRetired(_)
+            | AccountEvent::BotKeyCreated(_)
+            | AccountEvent::BotKeyRevoked(_) => {}
         }
-        AccountEvent::PasswordResetAsked(event) => email.reset_until = Some(event.expires_at),
-        AccountEvent::Registered(_)
-        | AccountEvent::ProfileChanged(_)
-        | AccountEvent::PasswordChanged(_)
-        | AccountEvent::RoleGranted(_)
-        | AccountEvent::Blocked(_)
-        | AccountEvent::Unblocked(_)
-        | AccountEvent::SessionStarted(_)
-        | AccountEvent::SessionEnded(_)
-        | AccountEvent::BotTakenOn(_)
-        | AccountEvent::BotLetGo(_)
-        | AccountEvent::BotRegistered(_)
-        | AccountEvent::BotChanged(_)
-        | AccountEvent::BotRetired(_)
-        | AccountEvent::BotKeyCreated(_)
-        | AccountEvent::BotKeyRevoked(_) => {}
+        None
     }
 }
 

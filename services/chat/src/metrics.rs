@@ -9,7 +9,7 @@ use prometheus_client::{
         gauge::{ConstGauge, Gauge},
     },
 };
-use veza_platform::telemetry::Metrics;
+use veza_platform::telemetry::{Metrics, Register};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Lookup {
@@ -110,14 +110,27 @@ impl ScheduleMetrics {
     pub(crate) fn register(metrics: &Metrics) -> Self {
         let made = Self::default();
         metrics.register(|registry| {
-            let help = "Messages that wait for their time";
-            registry.register("chat_scheduled_waiting", help, made.waiting.clone());
-            let help = "Scheduled messages that this worker has said";
-            registry.register("chat_scheduled_sent", help, made.sent.clone());
-            let help = "Scheduled messages that were not allowed when their time came";
-            registry.register("chat_scheduled_refused", help, made.refused.clone());
-            let help = "Tries to say a scheduled message that have to be made again";
-            registry.register("chat_scheduled_delayed", help, made.delayed.clone());
+            registry
+                .named(
+                    "chat_scheduled_waiting",
+                    "Messages that wait for their time",
+                    &made.waiting,
+                )
+                .named(
+                    "chat_scheduled_sent",
+                    "Scheduled messages that this worker has said",
+                    &made.sent,
+                )
+                .named(
+                    "chat_scheduled_refused",
+                    "Scheduled messages that were not allowed when their time came",
+                    &made.refused,
+                )
+                .named(
+                    "chat_scheduled_delayed",
+                    "Tries to say a scheduled message that have to be made again",
+                    &made.delayed,
+                );
         });
         made
     }

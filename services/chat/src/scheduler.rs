@@ -2,17 +2,14 @@
 //! time; the log takes one of several tries. So nothing is lost with a worker, and what became due while none was
 //! there is said by the first that starts.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use veza_events::{Event, Subject, Timestamp, schedule::ScheduleEvent};
+use veza_events::{Event, Subject, schedule::ScheduleEvent};
 use veza_platform::{
     ambient,
     contract::Problem,
+    due::Due,
     event_log::{EventLog, Live, LiveFeed, ReadError, Record, StreamName},
     lifecycle::Lifecycle,
     runtime::Runtime,
@@ -48,38 +45,9 @@ pub(crate) fn start(rt: &Runtime, log: &EventLog, worker: &Arc<Worker>) {
 
 /// What waits, by time.
 #[derive(Default)]
-struct Agenda {
-    due: BTreeSet<(Timestamp, Waiting)>,
-    at: HashMap<Waiting, Timestamp>,
-}
+struct Agenda(Due<Waiting>);
 
 impl Agenda {
-    fn put(&mut self, waiting: Waiting, at: Timestamp) {
-        self.remove(waiting);
-        self.at.insert(waiting, at);
-        self.due.insert((at, waiting));
-    }
-
-    fn remove(&mut self, waiting: Waiting) {
-        if let Some(at) = self.at.remove(&waiting) {
-            self.due.remove(&(at, waiting));
-        }
-    }
-
-    fn first(&self) -> Option<Timestamp> {
-        self.due.first().map(|(at, _)| *at)
-    }
-
-    /// Takes out what is due.
-    fn pop(&mut self, now: Timestamp) -> Option<Waiting> {
-        let (at, waiting) = *self.due.first()?;
-        if at > now {
-            return None;
-        }
-        self.remove(waiting);
-        Some(waiting)
-    }
-
     fn hear(&mut self, record: &Record) {
         let Ok(Subject::Schedule(_, space, account)) = record.subject.parse() else {
             return;
@@ -93,15 +61,15 @@ impl Agenda {
             scheduled: event.scheduled(),
         };
         match event {
-            ScheduleEvent::MessageAdded(event) => self.put(waiting, event.at),
+            ScheduleEvent::MessageAdded(event) => self.0.put(waiting, event.at),
             ScheduleEvent::MessageChanged(event) => {
                 if let Some(at) = event.at {
-                    self.put(waiting, at);
+                    self.0.put(waiting, at);
                 }
             }
             ScheduleEvent::MessageCancelled(_)
             | ScheduleEvent::MessageSent(_)
-            | ScheduleEvent::MessageRefused(_) => self.remove(waiting),
+            | ScheduleEvent::MessageRefused(_) => self.0.remove(&waiting),
         }
     }
 }
@@ -124,14 +92,14 @@ impl Scheduler {
         let mut sending = FuturesUnordered::new();
         loop {
             while sending.len() < MAX_SENDING
-                && let Some(waiting) = self.agenda.pop(ambient::now().into())
+                && let Some(waiting) = self.agenda.0.pop(ambient::now().into())
             {
                 let worker = &worker;
                 sending.push(async move { (waiting, send(worker, waiting).await) });
             }
             self.metrics
                 .waiting
-                .set(i64::try_from(self.agenda.at.len() + sending.len()).unwrap_or(i64::MAX));
+                .set(i64::try_from(self.agenda.0.len() + sending.len()).unwrap_or(i64::MAX));
             let full = sending.len() >= MAX_SENDING;
             tokio::select! {
                 () = soft.cancelled() => break,
@@ -154,7 +122,7 @@ impl Scheduler {
     }
 
     fn until_next(&self) -> Duration {
-        let Some(first) = self.agenda.first() else {
+        let Some(first) = self.agenda.0.first() else {
             return MAX_SLEEP;
         };
         let wait = first.time() - ambient::now();
@@ -180,8 +148,8 @@ impl Scheduler {
         };
         self.metrics.delayed.inc();
         // Its author may have changed it meanwhile.
-        if !self.agenda.at.contains_key(&waiting) {
-            self.agenda.put(waiting, (ambient::now() + pause).into());
+        if !self.agenda.0.contains(&waiting) {
+            self.agenda.0.put(waiting, (ambient::now() + pause).into());
         }
     }
 
@@ -240,41 +208,5 @@ impl Scheduler {
             }
         }
         Ok(agenda)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use uuid::Uuid;
-
-    use super::*;
-
-    fn waiting(n: u128) -> Waiting {
-        Waiting {
-            space: Uuid::from_u128(1).into(),
-            account: Uuid::from_u128(2).into(),
-            scheduled: Uuid::from_u128(n).into(),
-        }
-    }
-
-    fn at(seconds: i64) -> Timestamp {
-        time::OffsetDateTime::from_unix_timestamp(seconds).unwrap().into()
-    }
-
-    #[test]
-    fn what_is_due_comes_in_order_and_once() {
-        let mut agenda = Agenda::default();
-        agenda.put(waiting(1), at(20));
-        agenda.put(waiting(2), at(10));
-        agenda.put(waiting(3), at(30));
-        // It was put off.
-        agenda.put(waiting(2), at(25));
-        agenda.remove(waiting(3));
-        assert_eq!(agenda.first(), Some(at(20)));
-        assert_eq!(agenda.pop(at(19)), None);
-        assert_eq!(agenda.pop(at(40)), Some(waiting(1)));
-        assert_eq!(agenda.pop(at(40)), Some(waiting(2)));
-        assert_eq!(agenda.pop(at(40)), None);
-        assert!(agenda.at.is_empty() && agenda.due.is_empty());
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use tokio::sync::mpsc;
+use veza_domain::account::Addresses;
 use veza_events::account::AccountEvent;
 use veza_events::{AccountId, Event, Subject, Timestamp};
 use veza_platform::ambient;
@@ -216,63 +217,14 @@ fn shown(until: Timestamp) -> String {
     format!("{} UTC", minute.replace('T', " "))
 }
 
-/// Where an account gets mail.
-#[derive(Default)]
-struct Known<'a> {
-    present: Option<&'a String>,
-    confirmed: bool,
-    /// Where it wants to get it instead.
-    wanted: Option<(u32, Option<&'a String>)>,
-}
-
-impl<'a> Known<'a> {
-    fn of(history: &'a [Recorded]) -> Self {
-        let mut known = Self::default();
-        for recorded in history {
-            if let Event::Account(event) = &recorded.event {
-                match event {
-                    AccountEvent::Registered(event) => known.present = event.email.clear(),
-                    AccountEvent::EmailConfirmed(_) => known.confirmed = true,
-                    AccountEvent::EmailChangeAsked(event) => {
-                        known.wanted = Some((event.number, event.email.clear()));
-                    }
-                    AccountEvent::EmailChanged(event) => {
-                        (known.present, known.confirmed) = (event.email.clear(), true);
-                    }
-                    AccountEvent::PasswordChanged(_)
-                    | AccountEvent::EmailLinkAsked(_)
-                    | AccountEvent::PasswordResetAsked(_)
-                    | AccountEvent::ProfileChanged(_)
-                    | AccountEvent::RoleGranted(_)
-                    | AccountEvent::Blocked(_)
-                    | AccountEvent::Unblocked(_)
-                    | AccountEvent::SessionStarted(_)
-                    | AccountEvent::SessionEnded(_)
-                    | AccountEvent::BotTakenOn(_)
-                    | AccountEvent::BotLetGo(_)
-                    | AccountEvent::BotRegistered(_)
-                    | AccountEvent::BotChanged(_)
-                    | AccountEvent::BotRetired(_)
-                    | AccountEvent::BotKeyCreated(_)
-                    | AccountEvent::BotKeyRevoked(_) => {}
-                }
-            }
-        }
-        known
-    }
-}
-
 /// What the last event of an account's history is told by. Nothing that cannot be opened any more is, and nothing old.
 fn letter(history: &[Recorded], confirm_life: Duration, max_age: Duration, now: Timestamp) -> Option<Letter> {
     let (last, before) = history.split_last()?;
     let Event::Account(event) = &last.event else {
         return None;
     };
-    let Known {
-        present,
-        confirmed,
-        wanted,
-    } = Known::of(before);
+    let addresses = Addresses::of(before.iter().map(|recorded| &recorded.event));
+    let present = addresses.present();
     let fresh = now.time() - last.envelope.time.time() <= max_age;
     let confirm = |to: Option<&String>, number, until| Some(Letter::Confirm(to?.clone(), number, until));
     match event {
@@ -283,17 +235,13 @@ fn letter(history: &[Recorded], confirm_life: Duration, max_age: Duration, now: 
         }
         AccountEvent::EmailChangeAsked(event) => confirm(event.email.clear(), event.number, event.expires_at),
         AccountEvent::EmailLinkAsked(event) => {
-            let to = match wanted {
-                Some((number, email)) if number == event.number => email,
-                _ => present,
-            };
-            confirm(to, event.number, event.expires_at)
+            confirm(addresses.get(event.number), event.number, event.expires_at)
         }
         AccountEvent::PasswordResetAsked(event) => {
             Some(Letter::Reset(present?.clone(), event.number, event.expires_at))
         }
         AccountEvent::EmailChanged(_) if fresh => Some(Letter::Moved(present?.clone())),
-        AccountEvent::PasswordChanged(_) if fresh && confirmed => {
+        AccountEvent::PasswordChanged(_) if fresh && addresses.email().confirmed => {
             Some(Letter::PasswordChanged(present?.clone()))
         }
         AccountEvent::Registered(_)

@@ -7,6 +7,7 @@ pub mod bot_secret;
 pub mod bus;
 pub mod config;
 pub mod contract;
+pub mod due;
 pub mod event_log;
 pub mod exports;
 pub mod health;

@@ -13,7 +13,7 @@ use futures::{StreamExt, TryStreamExt};
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 use veza_events::room::{Mentions, MessageEdited, MessagePosted};
-use veza_events::{AccountId, Permission, RoleId, RoomId, Timestamp};
+use veza_events::{AccountId, MessageId, Permission, RoleId, RoomId, SpaceId, Timestamp};
 use veza_platform::ambient;
 use veza_platform::bus::Bus;
 use veza_platform::contract::chat::GetAccess;
@@ -33,11 +33,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Mention {
     pub(crate) position: Position,
     pub(crate) at: Timestamp,
-    space: veza_events::SpaceId,
+    space: SpaceId,
     room: RoomId,
     /// The room whose rights count there.
     gate: RoomId,
-    message: veza_events::MessageId,
+    message: MessageId,
     author: AccountId,
     mentions: Mentions,
     /// Said by another text than the first: only those are told whom no text before has named.
@@ -47,33 +47,35 @@ pub(crate) struct Mention {
 impl Mention {
     /// The mention that a message is, if it speaks of people.
     pub(crate) fn of(position: &Position, at: Timestamp, event: &MessagePosted) -> Option<Self> {
-        let mentions = event.mentions.as_ref()?.clear()?.clone();
-        of_people(&mentions).then(|| Self {
-            position: position.clone(),
-            at,
-            space: event.space,
-            room: event.room,
-            gate: event.parent.unwrap_or(event.room),
-            message: event.message,
-            author: event.author,
-            mentions,
-            edit: false,
-        })
+        let place = (event.space, event.room, event.parent);
+        let said = (event.message, event.author, event.mentions.as_ref()?.clear()?);
+        Self::at(position, at, place, said, false)
     }
 
     /// The mention that another text of a message is, if that speaks of people.
     pub(crate) fn of_edit(position: &Position, at: Timestamp, event: &MessageEdited) -> Option<Self> {
-        let mentions = event.mentions.as_ref()?.clear()?.clone();
-        of_people(&mentions).then(|| Self {
+        let place = (event.space, event.room, event.parent);
+        let said = (event.message, event.author, event.mentions.as_ref()?.clear()?);
+        Self::at(position, at, place, said, true)
+    }
+
+    fn at(
+        position: &Position,
+        at: Timestamp,
+        (space, room, parent): (SpaceId, RoomId, Option<RoomId>),
+        (message, author, mentions): (MessageId, AccountId, &Mentions),
+        edit: bool,
+    ) -> Option<Self> {
+        of_people(mentions).then(|| Self {
             position: position.clone(),
             at,
-            space: event.space,
-            room: event.room,
-            gate: event.parent.unwrap_or(event.room),
-            message: event.message,
-            author: event.author,
-            mentions,
-            edit: true,
+            space,
+            room,
+            gate: parent.unwrap_or(room),
+            message,
+            author,
+            mentions: mentions.clone(),
+            edit,
         })
     }
 

@@ -26,7 +26,7 @@ const MAY_SEE: &[(&str, &[&str])] = &[
     ),
     (
         "veza-notifier",
-        &["veza-events", "veza-platform", "veza-readmodel"],
+        &["veza-events", "veza-domain", "veza-platform", "veza-readmodel"],
     ),
     (
         "veza-gateway",

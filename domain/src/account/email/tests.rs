@@ -215,3 +215,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn addresses_are_known_by_number_and_one_that_cannot_be_opened_is_none() {
+    let known = |events: &[AccountEvent]| {
+        let events: Vec<Event> = events.iter().cloned().map(Event::Account).collect();
+        Addresses::of(&events)
+    };
+    let first = known(&[registered()]);
+    assert_eq!(first.present().map(String::as_str), Some("ada@example.org"));
+    assert!(!first.email().confirmed);
+    let asked = known(&[registered(), confirmed(0), wanted(1, 60)]);
+    assert_eq!(asked.present().map(String::as_str), Some("ada@example.org"));
+    assert_eq!(asked.get(1).map(String::as_str), Some("ada@example.com"));
+    assert!(asked.email().confirmed);
+    let moved = known(&[registered(), wanted(1, 60), changed(1)]);
+    assert_eq!(moved.present().map(String::as_str), Some("ada@example.com"));
+    let mut shut = registered();
+    if let AccountEvent::Registered(event) = &mut shut {
+        event.email = Sealed::Closed("AAAA".into());
+    }
+    assert_eq!(known(&[shut]).present(), None);
+}

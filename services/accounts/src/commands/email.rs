@@ -1,11 +1,11 @@
 //! The address of an account: confirming it, getting mail elsewhere, and another password by a link that goes there.
 
 use serde_json::json;
-use veza_domain::account::{Account, AccountCommand, AccountRejection, EmailCommand};
+use veza_domain::account::{Account, AccountCommand, AccountRejection, Addresses, EmailCommand};
 use veza_domain::handle::{Handle, HandleCommand, NameKind};
 use veza_domain::{Decider, names};
 use veza_events::account::AccountEvent;
-use veza_events::{AccountId, Event, Sealed, Subject};
+use veza_events::{AccountId, Sealed, Subject};
 use veza_platform::ambient;
 use veza_platform::contract::accounts::{
     AskEmailLink, AskPasswordReset, ChangeEmail, ConfirmEmail, Done, ResetPassword,
@@ -65,10 +65,10 @@ pub(super) async fn confirm(
     let remembered = Remembered::<ConfirmEmail>::new(json!([account, number]));
     let decide = async |race| {
         let known = worker.accounts.known_after(account, race).await?;
-        let addresses = Addresses::of(worker, account, &known, number).await?;
+        let change = Change::of(worker, account, &known, number).await?;
         let confirm = EmailCommand::Confirm {
             number,
-            email: addresses.wanted.clone(),
+            email: change.wanted.clone(),
         };
         let events = Account::decide(
             &known.state,
@@ -80,7 +80,7 @@ pub(super) async fn confirm(
             .any(|event| matches!(event, AccountEvent::EmailChanged(_)));
         let mut all = writes(account, known.seq, events);
         if moves {
-            all.extend(addresses.moved(worker, account).await?);
+            all.extend(change.moved(worker, account).await?);
         }
         Ok(all)
     };
@@ -174,35 +174,24 @@ async fn decided<C: Command>(
 
 /// The addresses that a change is about, from the account's history.
 #[derive(Default)]
-struct Addresses {
+struct Change {
     present: Option<String>,
     wanted: Option<String>,
 }
 
-impl Addresses {
+impl Change {
     async fn of(worker: &Worker, account: AccountId, known: &Known, number: u32) -> Result<Self, Problem> {
-        let mut found = Self::default();
         // Only a change has an address to look for.
-        if known
-            .state
-            .email
-            .wanted
-            .is_none_or(|(wanted, _)| wanted != number)
-        {
-            return Ok(found);
+        let wanted = known.state.email.wanted;
+        if wanted.is_none_or(|(wanted, _)| wanted != number) {
+            return Ok(Self::default());
         }
         let history = worker.ledger.load(&Subject::Account(account), 0).await?;
-        for recorded in history {
-            match recorded.event {
-                Event::Account(AccountEvent::Registered(event)) => found.present = event.email.into_clear(),
-                Event::Account(AccountEvent::EmailChanged(event)) => found.present = event.email.into_clear(),
-                Event::Account(AccountEvent::EmailChangeAsked(event)) if event.number == number => {
-                    found.wanted = event.email.into_clear();
-                }
-                _ => {}
-            }
-        }
-        Ok(found)
+        let addresses = Addresses::of(history.iter().map(|recorded| &recorded.event));
+        Ok(Self {
+            present: addresses.present().cloned(),
+            wanted: addresses.get(number).cloned(),
+        })
     }
 
     /// The claim on the one address, and the end of that on the other.

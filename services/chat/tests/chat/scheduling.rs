@@ -17,7 +17,7 @@ use veza_platform::{
     ledger::Recorded,
 };
 
-use super::site::{Home, Nats, Person, SOON, Site, code, within};
+use super::site::{Home, Nats, Person, SOON, Site, Worker, code, within};
 
 fn ahead(milliseconds: u64) -> Timestamp {
     (ambient::now() + Duration::from_millis(milliseconds)).into()
@@ -142,7 +142,7 @@ async fn a_message_is_said_when_its_time_comes_and_lies_sealed_until_then() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_several_workers_each_says_what_no_other_has_said() {
     let site = Site::start().await;
-    let _workers = (site.worker().await, site.worker().await, site.worker().await);
+    let workers = [site.worker().await, site.worker().await, site.worker().await];
     let (ada, ben) = (site.person().await, site.person().await);
     let home = site.home(Preset::Open, ada, &[ben]).await;
     let at = ahead(3_000);
@@ -153,9 +153,22 @@ async fn of_several_workers_each_says_what_no_other_has_said() {
     });
     let planned = try_join_all(all).await.unwrap();
     within(SOON, async || (bodies(&site).await.len() >= 40).then_some(())).await;
-    // Who was slower has tried by then.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    for worker in &workers {
+        nothing_waits(worker).await;
+    }
     assert_once(&site, planned.iter().map(|one| one.scheduled), 40).await;
+}
+
+/// A worker has tried whatever it knew of, or heard that another was faster.
+async fn nothing_waits(worker: &Worker) {
+    within(SOON, async || {
+        (worker.metric("veza_chat_scheduled_waiting") == 0.0).then_some(())
+    })
+    .await;
+}
+
+async fn until(at: Timestamp) {
+    tokio::time::sleep((at.time() - ambient::now()).try_into().unwrap_or_default()).await;
 }
 
 async fn assert_once(site: &Site, planned: impl IntoIterator<Item = ScheduledId>, count: usize) {
@@ -185,7 +198,7 @@ async fn what_became_due_while_all_was_away_is_said_at_the_start_and_once() {
     }
     worker.stop().await;
     assert!(bodies(&site).await.is_empty(), "nobody was there at its time");
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    until(at).await;
     let worker = site.worker().await;
     within(SOON, async || (bodies(&site).await.len() == 10).then_some(())).await;
     assert_once(&site, planned, 10).await;
@@ -196,7 +209,7 @@ async fn what_became_due_while_all_was_away_is_said_at_the_start_and_once() {
     for n in 10..30 {
         planned.push(schedule(&site, ada, home, &format!("message {n}"), at).await);
     }
-    tokio::time::sleep((at.time() - ambient::now()).try_into().unwrap_or_default()).await;
+    until(at).await;
     let Nats::One(nats) = &mut site.nats else {
         panic!("one node")
     };
@@ -204,7 +217,7 @@ async fn what_became_due_while_all_was_away_is_said_at_the_start_and_once() {
     nats.restart().await.unwrap();
     worker.rt.health.ready(SOON).await.unwrap();
     within(SOON, async || (bodies(&site).await.len() >= 30).then_some(())).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    nothing_waits(&worker).await;
     assert_once(&site, planned, 30).await;
 }
 

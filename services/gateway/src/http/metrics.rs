@@ -8,7 +8,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use veza_platform::telemetry::Metrics;
+use veza_platform::telemetry::{Metrics, Register};
 
 /// Upper bounds in seconds: a read takes about a millisecond, a sign-in with its hash a good deal longer.
 const BUCKETS: [f64; 12] = [
@@ -44,12 +44,18 @@ impl RequestMetrics {
             under_way: Gauge::default(),
         };
         metrics.register(|registry| {
-            let answered = "Requests answered, by route and status";
-            registry.register("http_requests", answered, made.answered.clone());
-            let seconds = "Time from the head of a request to its answer";
-            registry.register("http_request_seconds", seconds, made.seconds.clone());
-            let under_way = "Requests under way";
-            registry.register("http_requests_under_way", under_way, made.under_way.clone());
+            registry
+                .named(
+                    "http_requests",
+                    "Requests answered, by route and status",
+                    &made.answered,
+                )
+                .named(
+                    "http_request_seconds",
+                    "Time from the head of a request to its answer",
+                    &made.seconds,
+                )
+                .named("http_requests_under_way", "Requests under way", &made.under_way);
         });
         made
     }

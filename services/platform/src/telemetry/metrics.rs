@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 use super::process::ProcessCollector;
 
@@ -18,6 +18,19 @@ struct Inner {
     own: Mutex<Registry>,
     /// Those of the process, whose names are common to all programs.
     process: Registry,
+}
+
+/// Registers one metric behind the other.
+pub trait Register {
+    /// A metric, its name, and what it tells.
+    fn named<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: &M) -> &mut Self;
+}
+
+impl Register for Registry {
+    fn named<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: &M) -> &mut Self {
+        self.register(name, help, metric.clone());
+        self
+    }
 }
 
 impl Default for Metrics {

@@ -9,6 +9,6 @@ mod process;
 mod setup;
 mod trace;
 
-pub use metrics::Metrics;
+pub use metrics::{Metrics, Register};
 pub use setup::{TelemetryError, TelemetryGuard, init};
 pub use trace::{continue_from, current_trace_id, extract, extract_http, inject, inject_http, traceparent};
