@@ -1,4 +1,4 @@
-//! What accounts have chosen for their rooms and spaces: of which messages they are told.
+//! What accounts have chosen: of which messages of their rooms and spaces they are told, and how.
 
 use veza_events::{AccountId, RoomId, SpaceId};
 use veza_platform::ambient;
@@ -7,7 +7,7 @@ use veza_platform::event_log::EventLog;
 use veza_platform::kv::{Kv, KvError};
 use veza_platform::notices::Notices;
 use veza_readmodel::notice::{AccountNotice, NoticeData};
-use veza_readmodel::{Choice, Choices};
+use veza_readmodel::{Choice, Choices, Ways};
 
 /// Rooms and spaces that one account can choose something for.
 const MAX_CHOICES: usize = 2_000;
@@ -19,15 +19,6 @@ const TRIES: u32 = 8;
 pub(crate) enum Scope {
     Space(SpaceId),
     Room(SpaceId, RoomId),
-}
-
-fn chosen(all: &Choices, scope: Scope) -> Choice {
-    match scope {
-        Scope::Space(space) => all.spaces.get(&space),
-        Scope::Room(_, room) => all.rooms.get(&room),
-    }
-    .copied()
-    .unwrap_or_default()
 }
 
 fn set(all: &mut Choices, scope: Scope, choice: Choice) {
@@ -73,6 +64,55 @@ impl ChoiceBook {
         scope: Scope,
         choice: Choice,
     ) -> Result<(), Problem> {
+        self.change(account, |all| {
+            set(all, scope, choice);
+            if all.rooms.len() + all.spaces.len() > MAX_CHOICES {
+                let detail = "choices for that many rooms and spaces are not kept; take some back";
+                let code = "account.too_many_choices";
+                return Err(Problem::new(ProblemKind::TooMany, code, detail));
+            }
+            Ok(())
+        })
+        .await?;
+        // Also when nothing has changed: the answer to the first try may have been lost before it was told.
+        let (space, room) = match scope {
+            Scope::Space(space) => (Some(space), None),
+            Scope::Room(space, room) => (Some(space), Some(room)),
+        };
+        let data = NoticeData {
+            space,
+            room,
+            level: choice.level,
+            mute_until: choice.mute_until,
+            ..NoticeData::default()
+        };
+        self.tell(account, data).await
+    }
+
+    /// Chooses how one is told at all, and tells the account's devices. Returns what holds now.
+    ///
+    /// # Errors
+    /// `platform.unavailable`
+    pub(crate) async fn choose_ways(
+        &self,
+        account: AccountId,
+        choose: impl Fn(&mut Ways),
+    ) -> Result<Ways, Problem> {
+        let chosen = self.change(account, |all| {
+            choose(&mut all.ways);
+            Ok(())
+        });
+        let ways = chosen.await?.ways;
+        self.tell(account, NoticeData::default()).await?;
+        Ok(ways)
+    }
+
+    /// Changes what an account has chosen, under its revision. Returns it, also where nothing is to be written.
+    async fn change(
+        &self,
+        account: AccountId,
+        choose: impl Fn(&mut Choices) -> Result<(), Problem>,
+    ) -> Result<Choices, Problem> {
         let key = account.to_string();
         for _ in 0..TRIES {
             let stored = self.kv.get_consistent(&key).await?;
@@ -80,22 +120,17 @@ impl ChoiceBook {
                 || (Choices::default(), None),
                 |entry| (entry.value, Some(entry.revision)),
             );
-            if chosen(&all, scope) == choice {
-                // Again, should the answer to the first try be lost before it was told.
-                return self.tell(account, scope, choice).await;
-            }
-            set(&mut all, scope, choice);
-            if all.rooms.len() + all.spaces.len() > MAX_CHOICES {
-                let detail = "choices for that many rooms and spaces are not kept; take some back";
-                let code = "account.too_many_choices";
-                return Err(Problem::new(ProblemKind::TooMany, code, detail));
+            let before = all.clone();
+            choose(&mut all)?;
+            if all == before {
+                return Ok(all);
             }
             let wrote = match revision {
                 Some(revision) => self.kv.update(&key, &all, revision).await,
                 None => self.kv.create(&key, &all).await,
             };
             match wrote {
-                Ok(_) => return self.tell(account, scope, choice).await,
+                Ok(_) => return Ok(all),
                 Err(KvError::Conflict) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -103,22 +138,12 @@ impl ChoiceBook {
         Err(KvError::Conflict.into())
     }
 
-    async fn tell(&self, account: AccountId, scope: Scope, choice: Choice) -> Result<(), Problem> {
-        let (space, room) = match scope {
-            Scope::Space(space) => (space, None),
-            Scope::Room(space, room) => (space, Some(room)),
-        };
+    async fn tell(&self, account: AccountId, data: NoticeData) -> Result<(), Problem> {
         let notice = AccountNotice {
             source: None,
             kind: "account.notifications".to_owned(),
             at: ambient::now().into(),
-            data: NoticeData {
-                space: Some(space),
-                room,
-                level: choice.level,
-                mute_until: choice.mute_until,
-                ..NoticeData::default()
-            },
+            data,
         };
         let told = self.notices.tell(account, None, &notice).await;
         told.map(drop).map_err(|error| KvError::from(error).into())

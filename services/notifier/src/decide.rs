@@ -48,8 +48,23 @@ pub(crate) struct Deciding {
 pub(crate) struct Push {
     pub(crate) account: AccountId,
     pub(crate) why: Why,
+    pub(crate) message: MessageId,
+    /// Whether their devices are told.
+    pub(crate) to_devices: bool,
+    /// Whether they are told by mail, should they miss it.
+    pub(crate) to_mail: bool,
     /// Read by the device alone.
     pub(crate) words: String,
+}
+
+/// A message that somebody has still missed.
+#[derive(Clone, Debug)]
+pub(crate) struct Still {
+    pub(crate) why: Why,
+    pub(crate) author: Option<String>,
+    pub(crate) room: Option<String>,
+    /// Its beginning.
+    pub(crate) text: Option<String>,
 }
 
 /// What a device reads.
@@ -109,7 +124,7 @@ impl Deciding {
         };
         let author = placed.message.author;
         let concerned = self.concerned(known, &placed).await?;
-        let list = concerned.into_list(author, self.most, |account| known.has_devices(account));
+        let list = concerned.into_list(author, self.most, |account| known.can_be_told(account));
         if list.is_empty() {
             return Ok(Vec::new());
         }
@@ -124,7 +139,7 @@ impl Deciding {
             .filter(|(account, _)| !blockers.contains(account))
             .map(async |(account, why)| {
                 let told = self.is_told(account, why, &placed).await;
-                told.map(|told| told.then_some((account, why)))
+                told.map(|told| told.map(|quiet| (account, why, quiet)))
             });
         let told: Vec<_> = futures::stream::iter(asked).buffered(ASKED).collect().await;
         let told: Vec<_> = told.into_iter().collect::<Result<Vec<_>, _>>()?;
@@ -132,14 +147,53 @@ impl Deciding {
         if told.is_empty() {
             return Ok(Vec::new());
         }
-        let room = self.read.room(placed.gate).await.map_err(of_read_model)?;
-        let name = room.as_ref().map(|room| room.name.as_str());
-        let pushes = told.into_iter().map(|(account, why)| Push {
+        let name = self.room_name(&placed).await?;
+        let pushes = told.into_iter().map(|(account, why, quiet)| Push {
             account,
             why,
-            words: self.words(&placed, name, why),
+            message,
+            to_devices: !quiet && known.has_devices(account),
+            to_mail: known.is_mailed(account) && why != Why::All,
+            words: self.words(&placed, name.as_deref(), why),
         });
-        Ok(pushes.collect())
+        Ok(pushes.filter(|push| push.to_devices || push.to_mail).collect())
+    }
+
+    /// A message, if somebody is still to be told of it: it is there, they may read it, and have not yet.
+    ///
+    /// # Errors
+    /// As [`Self::pushes`].
+    pub(crate) async fn still(
+        &self,
+        account: AccountId,
+        message: MessageId,
+        why: Why,
+    ) -> Result<Option<Still>, Problem> {
+        let placed = self.read.message(message).await.map_err(of_read_model)?;
+        let Some(placed) = placed.filter(|placed| placed.message.deleted_at.is_none()) else {
+            return Ok(None);
+        };
+        let blocked = self.read.blockers(placed.message.author, &[account]).await;
+        if !blocked.map_err(of_read_model)?.is_empty() || self.is_told(account, why, &placed).await?.is_none()
+        {
+            return Ok(None);
+        }
+        Ok(Some(Still {
+            why,
+            author: placed.message.author_name().map(str::to_owned),
+            room: self.room_name(&placed).await?,
+            text: placed.message.body.as_deref().map(excerpt),
+        }))
+    }
+
+    /// Where a message stands, in words; nowhere in particular in a conversation between a few.
+    async fn room_name(&self, placed: &PlacedMessage) -> Result<Option<String>, Problem> {
+        let talkers = self.read.talkers(placed.space).await.map_err(of_read_model)?;
+        if !talkers.is_empty() {
+            return Ok(None);
+        }
+        let room = self.read.room(placed.gate).await.map_err(of_read_model)?;
+        Ok(room.map(|room| room.name).filter(|name| !name.is_empty()))
     }
 
     /// Whom a message concerns.
@@ -151,8 +205,11 @@ impl Deciding {
         if mentions.everyone || mentions.here || !mentions.roles.is_empty() {
             let all = mentions.everyone || mentions.here;
             let roles: Vec<_> = mentions.roles.iter().copied().filter(|_| !all).collect();
-            let devices = known.devices();
-            let members = self.read.members_among(space, &devices, &roles, self.most).await;
+            let everybody = known.everybody();
+            let members = self
+                .read
+                .members_among(space, &everybody, &roles, self.most)
+                .await;
             concerned.add(members.map_err(of_read_model)?, Why::Mention);
         }
         if let Some(answered) = message.reply_to {
@@ -165,8 +222,14 @@ impl Deciding {
         Ok(concerned)
     }
 
-    /// Whether somebody is told: they want it, have not read it yet, and may read it now.
-    async fn is_told(&self, account: AccountId, why: Why, placed: &PlacedMessage) -> Result<bool, Problem> {
+    /// Whether somebody is told: they want it, have not read it yet, and may read it now; and if so, whether their
+    /// hours are quiet.
+    async fn is_told(
+        &self,
+        account: AccountId,
+        why: Why,
+        placed: &PlacedMessage,
+    ) -> Result<Option<bool>, Problem> {
         let name = account.to_string();
         let (space, room) = (placed.space, placed.room);
         let choices = self.choices.get(&name).await?.map(|entry| entry.value);
@@ -177,15 +240,17 @@ impl Deciding {
             choices.spaces.get(&space),
         ];
         let chosen: Vec<_> = nearest_first.into_iter().flatten().copied().collect();
-        if !wants(why, &chosen, ambient::now().into()) {
-            return Ok(false);
+        let now = ambient::now().into();
+        if !wants(why, &chosen, now) {
+            return Ok(None);
         }
         let markers = self.markers.get_consistent(&name).await?;
         let read_to = markers.and_then(|entry| entry.value.rooms.get(&room).copied());
         if read_to.is_some_and(|seq| seq >= placed.message.seq) {
-            return Ok(false);
+            return Ok(None);
         }
-        may_read(self.access(account, space).await, placed.gate)
+        let may = may_read(self.access(account, space).await, placed.gate, placed.message.seq)?;
+        Ok(may.then(|| choices.ways.quiet_until(now).is_some()))
     }
 
     async fn access(&self, account: AccountId, space: SpaceId) -> Result<Access, Problem> {
@@ -205,7 +270,7 @@ impl Deciding {
             seq: message.seq,
             author: message.author.uuid(),
             author_name: message.author_name(),
-            room_name: room.filter(|name| !name.is_empty()),
+            room_name: room,
             text: text.map(excerpt),
         };
         serde_json::to_string(&words).expect("the words are plain data")
@@ -213,12 +278,14 @@ impl Deciding {
 }
 
 /// The worker knows what a space lets somebody do; a space that is gone lets nobody.
-fn may_read(access: Result<Access, Problem>, gate: RoomId) -> Result<bool, Problem> {
+fn may_read(access: Result<Access, Problem>, gate: RoomId, seq: u64) -> Result<bool, Problem> {
     match access {
         Ok(access) => {
             let sees =
                 |(room, all): &(RoomId, veza_events::Permissions)| *room == gate && all.has(Permission::View);
-            Ok(access.joined && access.rooms.iter().any(sees))
+            // Who came back may not see what was said while they were out.
+            let hidden = seq <= access.hidden_up_to(gate);
+            Ok(access.joined && !hidden && access.rooms.iter().any(sees))
         }
         Err(problem) if problem.kind == ProblemKind::Unavailable => Err(problem),
         Err(_) => Ok(false),
@@ -233,7 +300,7 @@ fn excerpt(text: &str) -> String {
     }
 }
 
-fn of_read_model(error: ReadError) -> Problem {
+pub(crate) fn of_read_model(error: ReadError) -> Problem {
     match error {
         ReadError::Unavailable { .. } => Problem::unavailable("the read model is away", 500),
         ReadError::Behind { .. } => Problem::unavailable("the read model is behind", 500),
@@ -260,19 +327,31 @@ mod tests {
     }
 
     #[test]
-    fn only_who_is_in_and_sees_the_room_may_read() {
+    fn only_who_is_in_and_sees_the_room_and_that_far_back_may_read() {
         let (room, other): (RoomId, RoomId) = (Uuid::from_u128(1).into(), Uuid::from_u128(2).into());
         let sees = Permissions::only(Permission::View);
-        let may = |access| may_read(Ok(access), room).unwrap_or_default();
-        assert!(may(access(true, vec![(room, sees)])));
+        let may = |access| may_read(Ok(access), room, 7).unwrap_or_default();
+        let sees_it = access(true, vec![(room, sees)]);
+        assert!(may(sees_it.clone()));
+        for (at, up_to, shown) in [(room, 6, true), (room, 7, false), (other, 7, true)] {
+            let hidden = vec![(at, up_to)];
+            assert_eq!(
+                may(Access {
+                    hidden,
+                    ..sees_it.clone()
+                }),
+                shown,
+                "{up_to}"
+            );
+        }
         assert!(!may(access(true, vec![(other, sees)])));
         assert!(!may(access(true, vec![(room, Permissions::NONE)])));
         assert!(!may(access(false, vec![(room, sees)])));
         let gone = Problem::new(ProblemKind::NotFound, "space.not_found", "gone");
-        assert_eq!(may_read(Err(gone), room), Ok(false));
+        assert_eq!(may_read(Err(gone), room, 7), Ok(false));
         let away = Problem::unavailable("away", 1);
         assert_eq!(
-            may_read(Err(away.clone()), room),
+            may_read(Err(away.clone()), room, 7),
             Err(away),
             "that nobody answers decides nothing"
         );

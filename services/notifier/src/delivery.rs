@@ -16,10 +16,14 @@ use veza_readmodel::ReadModel;
 
 use crate::decide::Push;
 use crate::metrics::Metrics;
+use crate::presence::Presence;
 use crate::who::Why;
 
 /// A session younger than this may not be in the read models yet.
 const YOUNG: time::Duration = time::Duration::minutes(1);
+
+/// Pushes whose receivers gateways are asked for at once.
+const BATCH: usize = 256;
 
 /// Everything that it takes.
 pub(crate) struct Delivery {
@@ -27,6 +31,7 @@ pub(crate) struct Delivery {
     pub(crate) keys: PushKeys,
     pub(crate) outgoing: Outgoing,
     pub(crate) read: ReadModel,
+    pub(crate) presence: Presence,
     pub(crate) metrics: Metrics,
     pub(crate) contact: String,
     pub(crate) ttl: HeaderValue,
@@ -54,6 +59,7 @@ impl Delivery {
         keys: PushKeys,
         outgoing: Outgoing,
         read: ReadModel,
+        presence: Presence,
         metrics: Metrics,
     ) -> Self {
         let (push, notifier) = (&config.push, &config.notifier);
@@ -67,6 +73,7 @@ impl Delivery {
             keys,
             outgoing,
             read,
+            presence,
             metrics,
             contact: contact.clone(),
             ttl: HeaderValue::from(push.ttl_s),
@@ -79,16 +86,36 @@ impl Delivery {
 
     /// Delivers what comes, until nothing can come any more.
     pub(crate) async fn run(self: Arc<Self>, queue: mpsc::Receiver<Push>) {
-        let pushes = futures::stream::unfold(queue, async |mut queue| {
-            let push = queue.recv().await?;
-            Some((push, queue))
+        let batches = futures::stream::unfold(queue, async |mut queue| {
+            let mut batch = Vec::new();
+            let count = queue.recv_many(&mut batch, BATCH).await;
+            (count > 0).then_some((batch, queue))
         });
-        pushes
+        batches
+            .then(|batch| self.of_absent(batch))
+            .flat_map(futures::stream::iter)
             .for_each_concurrent(self.at_once, async |push| {
                 self.metrics.waiting.dec();
                 self.tell(push).await;
             })
             .await;
+    }
+
+    /// Without those to people in front of a screen: they see it there.
+    async fn of_absent(&self, mut batch: Vec<Push>) -> Vec<Push> {
+        let mut accounts: Vec<AccountId> = batch.iter().map(|push| push.account).collect();
+        accounts.sort_unstable();
+        accounts.dedup();
+        let here = self.presence.here(&accounts).await;
+        batch.retain(|push| {
+            let is_here = here.contains(&push.account);
+            if is_here {
+                self.metrics.waiting.dec();
+                self.metrics.push("here");
+            }
+            !is_here
+        });
+        batch
     }
 
     async fn tell(&self, push: Push) {

@@ -11,8 +11,8 @@ use veza_platform::event_log::EventLog;
 use veza_platform::kv::{Change, Kv};
 use veza_platform::lifecycle::Lifecycle;
 use veza_platform::push::{Changed, PushSubscriptions};
-use veza_readmodel::Choices;
 use veza_readmodel::notice::NotificationLevel;
+use veza_readmodel::{Choices, MailLevel};
 
 /// Pause after something that cannot be read.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -30,6 +30,8 @@ pub(crate) struct Known {
 #[derive(Debug, Default)]
 struct State {
     devices: HashSet<AccountId>,
+    /// Who wants mail.
+    mailed: HashSet<AccountId>,
     rooms: HashMap<RoomId, HashSet<AccountId>>,
     spaces: HashMap<SpaceId, HashSet<AccountId>>,
     /// What an account stands under, to be taken out when it chooses anew.
@@ -98,9 +100,20 @@ impl Known {
         self.read().devices.contains(&account)
     }
 
-    /// Everybody with a device.
-    pub(crate) fn devices(&self) -> Vec<AccountId> {
-        self.read().devices.iter().copied().collect()
+    pub(crate) fn is_mailed(&self, account: AccountId) -> bool {
+        self.read().mailed.contains(&account)
+    }
+
+    /// Whether there is a way to tell somebody anything.
+    pub(crate) fn can_be_told(&self, account: AccountId) -> bool {
+        let state = self.read();
+        state.devices.contains(&account) || state.mailed.contains(&account)
+    }
+
+    /// Everybody who can be told something.
+    pub(crate) fn everybody(&self) -> Vec<AccountId> {
+        let state = self.read();
+        state.devices.union(&state.mailed).copied().collect()
     }
 
     /// Who wants to be told of everything in a room.
@@ -120,6 +133,10 @@ impl Known {
         let rooms: Vec<RoomId> = rooms.map(|(room, _)| *room).collect();
         let spaces: Vec<SpaceId> = spaces.map(|(space, _)| *space).collect();
         let mut state = self.write();
+        match choices.ways.mail {
+            MailLevel::Off => state.mailed.remove(&account),
+            MailLevel::Mentions | MailLevel::Daily => state.mailed.insert(account),
+        };
         let (old_rooms, old_spaces) = state.wants.remove(&account).unwrap_or_default();
         for room in old_rooms {
             take_out(&mut state.rooms, &room, account);
@@ -181,8 +198,17 @@ mod tests {
         known.chose(&account.to_string(), &choices);
         assert_eq!(known.want_all(Uuid::from_u128(9).into(), room), [account]);
         assert!(known.want_all(space, Uuid::from_u128(9).into()).is_empty());
+        choices.ways.mail = MailLevel::Daily;
+        known.chose(&account.to_string(), &choices);
+        assert!(known.can_be_told(account) && known.is_mailed(account) && !known.has_devices(account));
+        assert_eq!(known.everybody(), [account]);
         known.chose(&account.to_string(), &Choices::default());
         let state = known.read();
-        assert!(state.rooms.is_empty() && state.spaces.is_empty() && state.wants.is_empty());
+        assert!(
+            state.mailed.is_empty()
+                && state.rooms.is_empty()
+                && state.spaces.is_empty()
+                && state.wants.is_empty()
+        );
     }
 }

@@ -2,14 +2,18 @@
 //! the workers who is to be told, and tells each at most once. Nothing of it is part of a read model, and nothing is
 //! told when one is built anew.
 
+mod agenda;
 mod decide;
 mod delivery;
+mod digests;
 mod known;
 mod letters;
 pub mod mail;
 mod metrics;
+mod missed;
 mod place;
 mod post;
+mod presence;
 mod stream;
 mod who;
 
@@ -35,11 +39,14 @@ use veza_readmodel::{Choices, PostgresOptions, ReadMetrics, ReadModel, ReadOptio
 
 use decide::Deciding;
 use delivery::Delivery;
+use digests::Digests;
 use known::Known;
 use letters::Letters;
 use mail::Mailer;
 use metrics::Metrics;
+use missed::MissedBook;
 use post::Post;
+use presence::Presence;
 use stream::{Parts, Stream};
 
 /// Bucket of the read markers.
@@ -71,10 +78,10 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
         .context("opening the read model")?;
     let shards = Shards::new(u16::try_from(config.nats.shards).unwrap_or(u16::MAX));
     let timeout = Duration::from_millis(config.gateway.command_timeout_ms);
+    let presence = Presence::new(client.clone());
     let bus = Bus::new(client, shards, timeout);
     let metrics = rt.metrics.register(Metrics::register);
 
-    send_mail(config, lifecycle, &log, &keyring, &metrics)?;
     let subscriptions = PushSubscriptions::open(&log, keyring.clone());
     let known = Known::follow(lifecycle, &log, &subscriptions);
     let delivery = Delivery::new(
@@ -83,6 +90,7 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
         PushKeys::open(&log, keyring.keks().clone()),
         Outgoing::new(config, &rt.metrics, "notifier")?,
         read.clone(),
+        presence.clone(),
         metrics.clone(),
     );
     let (queue, waiting) = mpsc::channel(config.notifier.queue.max(1));
@@ -94,10 +102,20 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
         }
     }
     let (choices, markers) = (Kv::open(&log, Choices::BUCKET), Kv::open(&log, MARKERS));
+    let deciding = Arc::new(Deciding::new(config, read, bus, choices, markers));
+    let mailing = Mailing {
+        log: &log,
+        keyring: &keyring,
+        deciding: &deciding,
+        presence,
+        metrics: &metrics,
+    };
+    let digests = mailing.start(config, lifecycle)?;
     let parts = Arc::new(Parts {
         lifecycle: lifecycle.clone(),
         known,
-        deciding: Deciding::new(config, read, bus, choices, markers),
+        deciding,
+        digests,
         metrics,
         grace: Duration::from_millis(config.notifier.grace_ms),
         max_age: Duration::from_secs(config.notifier.max_age_s),
@@ -115,24 +133,40 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sends mail in an installation that has a server for it.
-fn send_mail(
-    config: &Config,
-    lifecycle: &Lifecycle,
-    log: &EventLog,
-    keyring: &Keyring,
-    metrics: &Metrics,
-) -> anyhow::Result<()> {
-    let Some(mailer) = Mailer::new(config)? else {
-        return Ok(());
-    };
-    let ledger = Ledger::new(log.clone(), keyring.clone(), "veza/notifier");
-    let (queue, waiting) = mpsc::channel(config.mail.queue.max(1));
-    let post = Post::new(config, mailer, metrics.clone());
-    lifecycle.spawn("post", Arc::new(post).run(waiting));
-    let letters = Letters::new(config, lifecycle, ledger, queue, metrics.clone());
-    lifecycle.spawn("letters", letters.run());
-    Ok(())
+/// What it takes to send mail.
+struct Mailing<'a> {
+    log: &'a EventLog,
+    keyring: &'a Keyring,
+    deciding: &'a Arc<Deciding>,
+    presence: Presence,
+    metrics: &'a Metrics,
+}
+
+impl Mailing<'_> {
+    /// Sends mail in an installation that has a server for it.
+    fn start(self, config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<Option<Arc<Digests>>> {
+        let Some(mailer) = Mailer::new(config)? else {
+            return Ok(None);
+        };
+        let (queue, waiting) = mpsc::channel(config.mail.queue.max(1));
+        let post = Post::new(config, mailer, self.metrics.clone());
+        lifecycle.spawn("post", Arc::new(post).run(waiting));
+        let ledger = Ledger::new(self.log.clone(), self.keyring.clone(), "veza/notifier");
+        let letters = Letters::new(config, lifecycle, ledger, queue.clone(), self.metrics.clone());
+        lifecycle.spawn("letters", letters.run());
+        let parts = digests::Parts {
+            book: MissedBook::open(self.log),
+            choices: Kv::open(self.log, Choices::BUCKET),
+            deciding: Arc::clone(self.deciding),
+            presence: self.presence,
+            keys: self.keyring.clone(),
+            queue,
+            metrics: self.metrics.clone(),
+        };
+        let digests = Arc::new(Digests::new(config, lifecycle, parts));
+        lifecycle.spawn("digests", Arc::clone(&digests).run());
+        Ok(Some(digests))
+    }
 }
 
 fn read_options(config: &Config) -> ReadOptions {

@@ -5,6 +5,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use veza_platform::telemetry::Register;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
@@ -24,33 +25,47 @@ pub(crate) struct Metrics {
     pub(crate) waiting: Gauge,
     mails: Family<Outcome, Counter>,
     pub(crate) mails_waiting: Gauge,
+    missing: Gauge,
 }
 
 impl Metrics {
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let made = Self::default();
         let registry = registry.sub_registry_with_prefix("notifier");
-        let help = "Pushes to devices, by what became of them";
-        registry.register("pushes", help, made.pushes.clone());
-        let help = "Seconds between a message and the time at which it was decided who is told";
-        registry.register("behind_seconds", help, made.behind.clone());
-        let help = "Pushes that wait to be sent";
-        registry.register("pushes_waiting", help, made.waiting.clone());
-        let help = "Mails, by what became of them";
-        registry.register("mails", help, made.mails.clone());
-        let help = "Mails that wait to be sent";
-        registry.register("mails_waiting", help, made.mails_waiting.clone());
+        registry
+            .named(
+                "pushes",
+                "Pushes to devices, by what became of them",
+                &made.pushes,
+            )
+            .named(
+                "behind_seconds",
+                "Seconds between a message and the time at which it was decided who is told",
+                &made.behind,
+            )
+            .named("pushes_waiting", "Pushes that wait to be sent", &made.waiting)
+            .named("mails", "Mails, by what became of them", &made.mails)
+            .named("mails_waiting", "Mails that wait to be sent", &made.mails_waiting)
+            .named(
+                "missing_accounts",
+                "Accounts that have missed something and are to be told of it by mail",
+                &made.missing,
+            );
         made
     }
 
-    /// `taken`, `gone`, `signed_out`, `refused`, `dropped`.
+    /// `taken`, `here`, `gone`, `signed_out`, `refused`, `dropped`.
     pub(crate) fn push(&self, outcome: &'static str) {
         self.pushes.get_or_create(&Outcome { outcome }).inc();
     }
 
-    /// `taken`, `refused`, `address`, `dropped`.
+    /// `taken`, `refused`, `address`, `dropped`; `unnoted` is a message that could not be kept for one.
     pub(crate) fn mail(&self, outcome: &'static str) {
         self.mails.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    pub(crate) fn missing(&self, accounts: usize) {
+        self.missing.set(i64::try_from(accounts).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn behind(&self, stream: &str, seconds: i64) {

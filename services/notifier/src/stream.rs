@@ -13,8 +13,10 @@ use veza_platform::ledger::read_envelope;
 use veza_platform::lifecycle::Lifecycle;
 
 use crate::decide::{Deciding, Push};
+use crate::digests::Digests;
 use crate::known::Known;
 use crate::metrics::Metrics;
+use crate::missed::Missed;
 use crate::place::{KEEP_EVERY, Place};
 
 /// The one type of event that people are told of.
@@ -27,7 +29,9 @@ pub(crate) struct Parts {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) log: EventLog,
     pub(crate) known: Arc<Known>,
-    pub(crate) deciding: Deciding,
+    pub(crate) deciding: Arc<Deciding>,
+    /// None in an installation without mail.
+    pub(crate) digests: Option<Arc<Digests>>,
     pub(crate) metrics: Metrics,
     pub(crate) grace: Duration,
     pub(crate) max_age: Duration,
@@ -82,16 +86,26 @@ impl Stream {
                     if !place.keep().await? {
                         return Ok(());
                     }
-                    for push in pushes {
-                        self.parts.metrics.waiting.inc();
-                        self.parts.queue.send(push).await?;
-                    }
+                    self.hand_over(pushes).await?;
                 }
             }
             if place.is_due() && !place.keep().await? {
                 return Ok(());
             }
         }
+    }
+
+    async fn hand_over(&self, pushes: Vec<Push>) -> anyhow::Result<()> {
+        if let Some(digests) = &self.parts.digests {
+            let mailed = pushes.iter().filter(|push| push.to_mail);
+            let missed = mailed.map(|push| (push.account, Missed::of(push)));
+            digests.miss(missed.collect()).await;
+        }
+        for push in pushes.into_iter().filter(|push| push.to_devices) {
+            self.parts.metrics.waiting.inc();
+            self.parts.queue.send(push).await?;
+        }
+        Ok(())
     }
 
     /// Who is told of a message once it is its time; asks until it knows.

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use veza_events::{AccountId, Timestamp};
 use veza_readmodel::Choice;
 use veza_readmodel::notice::NotificationLevel;
 
 /// Why a message concerns somebody; the stronger reason comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Why {
     /// It names them, or a role of theirs, or everybody.

@@ -1,12 +1,64 @@
 //! What accounts have chosen for their rooms and spaces: of which messages they are told. Kept in a bucket that
 //! gateways write; here is only what it says.
 
+mod hours;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use veza_events::{RoomId, SpaceId, Timestamp};
 
 use crate::notice::NotificationLevel;
+
+pub use hours::{QuietHours, is_zone, next_at};
+
+/// Of what somebody is told by mail, once they have confirmed their address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MailLevel {
+    /// Of nothing.
+    #[default]
+    Off,
+    /// Of mentions, answers and conversations between a few that they have missed for a while.
+    Mentions,
+    /// Of the same, once a day.
+    Daily,
+}
+
+/// In which language mails are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Language {
+    /// English.
+    #[default]
+    En,
+    /// French.
+    Fr,
+}
+
+/// How an account is told while it is away, of whatever.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ways {
+    /// Of what is told by mail.
+    #[serde(default)]
+    pub mail: MailLevel,
+    /// When nothing is told, neither by push nor by mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiet: Option<QuietHours>,
+    /// By which clock (IANA name); UTC when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// In which language mails are written; English when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
+}
+
+impl Ways {
+    /// When the quiet hours end, if they have begun.
+    pub fn quiet_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.quiet?.until(self.zone.as_deref(), now)
+    }
+}
 
 /// One choice; absent parts are as by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +80,9 @@ pub struct Choices {
     /// For rooms; these count before their space's.
     #[serde(default)]
     pub rooms: BTreeMap<RoomId, Choice>,
+    /// How it is told at all.
+    #[serde(default)]
+    pub ways: Ways,
 }
 
 impl Choices {

@@ -35,7 +35,7 @@ pub mod rows;
 mod scheduled;
 
 pub use audit::AuditFilter;
-pub use choices::{Choice, Choices};
+pub use choices::{Choice, Choices, Language, MailLevel, QuietHours, Ways, is_zone, next_at};
 pub use error::ReadError;
 pub use mentions::{EverNamed, NameQuery, Named};
 pub use metrics::ReadMetrics;

@@ -39,6 +39,7 @@ use super::slash::Slashes;
 use super::spaces::Spaces;
 use super::tickets::TicketDesk;
 use super::unread::Unread;
+use super::ways::WaysToTell;
 use super::webhooks::Webhooks;
 use crate::state::Gateway;
 
@@ -56,7 +57,7 @@ type Operations = (
     (Messages, ScheduledMessages),
     Search,
     Files,
-    (Unread, MentionsInbox, Drafts, Notifications, Push),
+    (Unread, MentionsInbox, Drafts, Notifications, WaysToTell, Push),
     (OneMessage, LinkPreviews),
     TicketDesk,
 );
@@ -135,6 +136,7 @@ fn operations(gateway: &Arc<Gateway>) -> Operations {
             MentionsInbox(gateway()),
             Drafts(gateway()),
             Notifications(gateway()),
+            WaysToTell(gateway()),
             Push(gateway()),
         ),
         (OneMessage(gateway()), LinkPreviews(gateway())),

@@ -59,6 +59,7 @@ mod tests;
 mod tickets;
 mod unread;
 mod visit;
+mod ways;
 mod webhooks;
 
 use std::sync::Arc;
@@ -67,6 +68,7 @@ use poem::endpoint::BoxEndpoint;
 use poem::{Endpoint, EndpointExt, Response, Route, get};
 
 use door::{Door, Rules};
+use pages::LinkPage;
 
 use crate::grpc;
 use crate::state::Gateway;
@@ -115,9 +117,13 @@ pub(crate) fn app(
                 None,
             )),
         )
-        .at("/sign-in", get(pages::sign_in()))
-        .at("/confirm-email", get(pages::confirm_email()))
-        .at("/set-password", get(pages::set_password()))
+        .at("/sign-in", get(LinkPage::SignIn.endpoint()))
+        .at("/confirm-email", get(LinkPage::ConfirmEmail.endpoint()))
+        .at("/set-password", get(LinkPage::SetPassword.endpoint()))
+        .at(
+            "/unsubscribe",
+            get(LinkPage::Unsubscribe.endpoint()).post(ways::unsubscribe(Arc::clone(gateway))),
+        )
         .at("/.well-known/jwks.json", get(keys::endpoint(Arc::clone(gateway))))
         .at("/v1/realtime", get(realtime))
         .nest("/", api::service(gateway))

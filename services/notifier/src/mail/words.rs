@@ -14,14 +14,19 @@ pub struct Words {
 }
 
 impl Words {
-    /// Begins a mail.
+    /// Begins a mail in English.
     pub fn new(subject: &str) -> Self {
+        Self::in_language("en", subject)
+    }
+
+    /// Begins a mail; the language by its tag (BCP 47).
+    pub fn in_language(tag: &'static str, subject: &str) -> Self {
         let shown = escape(subject);
         Self {
             subject: subject.to_owned(),
             text: String::new(),
             html: format!(
-                "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\n<title>{shown}</title>\n\
+                "<!doctype html>\n<html lang=\"{tag}\"><meta charset=\"utf-8\">\n<title>{shown}</title>\n\
                  <body style=\"font: 16px/1.5 sans-serif; max-width: 40em; margin: 0 auto; padding: 1em\">\n"
             ),
         }

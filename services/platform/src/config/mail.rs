@@ -44,6 +44,15 @@ pub struct MailConfig {
     pub reset_ttl_s: u64,
     /// Least time between two links that one account asks for, in seconds.
     pub link_pause_s: u64,
+    /// How long somebody has missed what is meant for them before they are told by mail, in seconds.
+    pub digest_delay_s: u64,
+    /// Least time between two such mails to one account, in seconds.
+    pub digest_pause_s: u64,
+    /// The hour at which those get theirs who want one a day, by their own clock.
+    #[schemars(range(max = 23))]
+    pub daily_hour: u16,
+    /// Whether the beginnings of texts are mailed, or only who wrote where.
+    pub include_text: bool,
 }
 
 impl Default for MailConfig {
@@ -62,6 +71,10 @@ impl Default for MailConfig {
             confirm_ttl_s: 86_400,
             reset_ttl_s: 3_600,
             link_pause_s: 60,
+            digest_delay_s: 900,
+            digest_pause_s: 3_600,
+            daily_hour: 8,
+            include_text: true,
         }
     }
 }

@@ -306,6 +306,7 @@ mod tests {
             "KV_NOTIFIED",
             "KV_MEDIA_WORKERS",
             "KV_CALL_PLACEMENT",
+            "KV_MISSED",
             "KV_DRAFTS",
             "KV_EXPORTS",
         ];

@@ -2,6 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// How an encoded word begins.
+const ENCODED: &str = "=?utf-8?b?";
+
 /// A mail that was caught.
 #[derive(Debug, Clone)]
 pub struct CaughtMail {
@@ -88,7 +94,7 @@ fn split(text: &str) -> (Vec<(String, String)>, &str) {
     let head = head.replace("\n ", " ").replace("\n\t", " ");
     let headers = head.lines().filter_map(|line| {
         let (name, value) = line.split_once(':')?;
-        Some((name.to_ascii_lowercase(), value.trim().to_owned()))
+        Some((name.to_ascii_lowercase(), in_words(value.trim())))
     });
     (headers.collect(), body)
 }
@@ -114,6 +120,25 @@ fn decoded(headers: &[(String, String)], body: &str) -> (String, String) {
         body.to_owned()
     };
     (kind, text)
+}
+
+/// A header without encoded words (RFC 2047), of which ours are all UTF-8 in base64.
+fn in_words(value: &str) -> String {
+    let mut read = String::new();
+    let mut rest = value;
+    while let Some((before, (word, behind))) = rest
+        .split_once(ENCODED)
+        .and_then(|(before, rest)| Some((before, rest.split_once("?=")?)))
+    {
+        // Between two of them white space is nothing.
+        if read.is_empty() || !before.trim().is_empty() {
+            read.push_str(before);
+        }
+        let bytes = STANDARD.decode(word).unwrap_or_default();
+        read.push_str(&String::from_utf8_lossy(&bytes));
+        rest = behind;
+    }
+    read + rest
 }
 
 /// RFC 2045, 6.7.
@@ -142,6 +167,13 @@ mod tests {
     fn quoted_printable_is_read() {
         assert_eq!(quoted_printable("a=3Db=\nc =C3=A9=\n"), "a=bc é");
         assert_eq!(quoted_printable("a = b"), "a = b");
+    }
+
+    #[test]
+    fn words_of_other_letters_are_read() {
+        assert_eq!(in_words("Vous avez =?utf-8?b?w6k=?= vu"), "Vous avez é vu");
+        assert_eq!(in_words("=?utf-8?b?w6k=?= =?utf-8?b?w6k=?="), "éé");
+        assert_eq!(in_words("plain =?utf-8?b?w6k"), "plain =?utf-8?b?w6k");
     }
 
     #[test]

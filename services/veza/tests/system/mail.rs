@@ -64,7 +64,7 @@ impl Mailing {
     }
 
     /// What stands behind `#` in the link of a mail.
-    fn token(&self, mail: &CaughtMail, page: &str) -> String {
+    pub(crate) fn token(&self, mail: &CaughtMail, page: &str) -> String {
         let start = format!("{}/{page}#", self.platform.fleet.url());
         let line = mail.text().lines().find_map(|line| line.strip_prefix(&start));
         let token = line.unwrap_or_else(|| panic!("no link to {page} in {}", mail.text()));

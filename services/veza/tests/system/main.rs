@@ -9,6 +9,7 @@ mod browsers;
 mod calls;
 mod chaos;
 mod conversation;
+mod digests;
 mod directs;
 mod drafts;
 mod example;

@@ -17,7 +17,8 @@ use crate::structure::{code, delete, put};
 
 const ROLES: [&str; 5] = ["accounts", "chat", "projector", "gateway", "notifier"];
 /// Short, so that a test does not take long; long enough to read something in.
-const ENV: [(&str, &str); 3] = [
+const ENV: [(&str, &str); 4] = [
+    ("VEZA__REALTIME__PRESENCE_GRACE_MS", "200"),
     ("VEZA__NOTIFIER__GRACE_MS", "2500"),
     ("VEZA__NOTIFIER__RETRY_DELAY_MS", "50"),
     ("VEZA__OUTGOING__ALLOW", "127.0.0.1"),
@@ -94,6 +95,11 @@ async fn open(person: &Person, other: &Person) -> Uuid {
 async fn say(person: &Person, room: Uuid, text: &str) -> Value {
     let path = format!("/v1/rooms/{room}/messages");
     person.post(&path, &words(text)).await.unwrap()
+}
+
+async fn go_away(socket: &mut Socket) {
+    let away = json!({"t": "presence", "id": 1, "state": "away"});
+    socket.send(&away).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,6 +198,8 @@ async fn who_reads_it_mutes_it_or_may_not_read_it_is_left_alone() {
 
     let mut bens = Socket::connect(&ben, &json!({})).await.unwrap();
     bens.watch(direct).await.unwrap();
+    // Left alone because of what he has read, and not because he is here.
+    go_away(&mut bens).await;
     let said = say(&ada, direct, "you see this").await;
     let read = json!({"t": "read", "id": 9, "room": direct, "seq": said["seq"]});
     bens.send(&read).await.unwrap();
@@ -312,4 +320,19 @@ async fn a_new_key_is_for_new_devices_and_the_others_are_told_as_before() {
     assert_eq!(old.is_told(2).await[1]["text"], "after");
     assert_eq!(new.is_told(1).await[0]["text"], "after");
     assert_ne!(old.key, new.key);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_in_front_of_a_screen_is_left_alone() {
+    let platform = Platform::with(&ROLES, 1, &ENV).await;
+    let ([ada, ben], ..) = platform.people(["ada", "ben"]).await;
+    let direct = open(&ada, &ben).await;
+    let his = Phone::of(&ben).await;
+    let mut bens = Socket::connect(&ben, &json!({})).await.unwrap();
+    say(&ada, direct, "you see this on your desk").await;
+    tokio::time::sleep(QUIET).await;
+    assert_eq!(his.told(), Vec::<Value>::new());
+    go_away(&mut bens).await;
+    say(&ada, direct, "you have gone for lunch").await;
+    assert_eq!(his.is_told(1).await[0]["text"], "you have gone for lunch");
 }

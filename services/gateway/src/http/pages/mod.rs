@@ -13,26 +13,41 @@ use poem::{Body, Endpoint, Response};
 
 /// What error codes mean, as it stands in the repository.
 pub(super) const ERRORS: &str = include_str!("../../../../../docs/errors.md");
-const SIGN_IN: &str = include_str!("sign_in.html");
-const CONFIRM_EMAIL: &str = include_str!("confirm_email.html");
-const SET_PASSWORD: &str = include_str!("set_password.html");
+/// What the pages behind links share; each has its own words and what its link does.
+const LINK_STYLE: &str = include_str!("links/style.css");
+const LINK_SCRIPT: &str = include_str!("links/script.js");
 
-/// The page behind a one-time sign-in link. The token stands behind `#`, so it never reaches a log.
-pub(super) fn sign_in() -> impl Endpoint<Output = Response> + 'static {
-    let styles = hashes(SIGN_IN, "style");
-    page(SIGN_IN, &styles)
+/// A page behind a link. Its token stands behind `#`, so it never reaches a log, or in a query that is not logged.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum LinkPage {
+    /// Signs in once.
+    SignIn,
+    /// Confirms an address.
+    ConfirmEmail,
+    /// Where somebody who cannot sign in sets another password.
+    SetPassword,
+    /// Ends mails about messages.
+    Unsubscribe,
 }
 
-/// The page behind a link that confirms an address.
-pub(super) fn confirm_email() -> impl Endpoint<Output = Response> + 'static {
-    let styles = hashes(CONFIRM_EMAIL, "style");
-    page(CONFIRM_EMAIL, &styles)
-}
+impl LinkPage {
+    fn html(self) -> String {
+        let html = match self {
+            Self::SignIn => include_str!("links/sign_in.html"),
+            Self::ConfirmEmail => include_str!("links/confirm_email.html"),
+            Self::SetPassword => include_str!("links/set_password.html"),
+            Self::Unsubscribe => include_str!("links/unsubscribe.html"),
+        };
+        html.replace("{style}", LINK_STYLE)
+            .replace("{script}", LINK_SCRIPT)
+    }
 
-/// The page where somebody who cannot sign in sets another password.
-pub(super) fn set_password() -> impl Endpoint<Output = Response> + 'static {
-    let styles = hashes(SET_PASSWORD, "style");
-    page(SET_PASSWORD, &styles)
+    /// The page as it is answered.
+    pub(super) fn endpoint(self) -> impl Endpoint<Output = Response> + 'static {
+        let html = self.html();
+        let styles = hashes(&html, "style");
+        page(&html, &styles)
+    }
 }
 
 /// The page of the API document.
@@ -150,10 +165,22 @@ mod tests {
 
     #[test]
     fn the_pages_behind_links_need_nothing_from_elsewhere() {
-        for page in [SIGN_IN, CONFIRM_EMAIL, SET_PASSWORD] {
-            for foreign in ["http://", "https://", "src=", "@import", "url("] {
-                assert!(!page.contains(foreign), "{foreign}");
+        for page in [
+            LinkPage::SignIn,
+            LinkPage::ConfirmEmail,
+            LinkPage::SetPassword,
+            LinkPage::Unsubscribe,
+        ] {
+            let html = page.html();
+            for foreign in [
+                "http://", "https://", "src=", "@import", "url(", "{style}", "{script}",
+            ] {
+                assert!(!html.contains(foreign), "{foreign}");
             }
+            assert!(
+                html.contains("replaceState") && html.contains("color-scheme"),
+                "{page:?}"
+            );
         }
     }
 

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_nats::subject::ToSubject;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -132,7 +133,7 @@ impl Presence {
         }
     }
 
-    async fn publish(&self, subject: &'static str, message: &impl Serialize) {
+    async fn publish(&self, subject: impl ToSubject, message: &impl Serialize) {
         let body = serde_json::to_vec(message).expect("messages are plain data");
         // What is lost is asked for again.
         let _ = self.client.publish(subject, body.into()).await;
@@ -203,8 +204,17 @@ async fn hear(presence: &Presence, message: &async_nats::Message) {
         };
         if asked.gateway != presence.gateway {
             let here = presence.lock().here(&asked.accounts);
-            if !here.is_empty() {
-                presence.say(here).await;
+            match &message.reply {
+                _ if here.is_empty() => {}
+                // Who is no gateway wants to know it alone.
+                Some(inbox) => {
+                    let said = Said {
+                        gateway: presence.gateway,
+                        states: here,
+                    };
+                    presence.publish(inbox.clone(), &said).await;
+                }
+                None => presence.say(here).await,
             }
         }
         return;

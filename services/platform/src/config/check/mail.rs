@@ -53,5 +53,10 @@ impl Findings {
             "mail.retry_delay_ms",
             "must not be above mail.max_retry_delay_ms",
         );
+        self.error(
+            mail.daily_hour > 23,
+            "mail.daily_hour",
+            "must be an hour of the day, 0 to 23",
+        );
     }
 }

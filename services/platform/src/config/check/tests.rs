@@ -146,4 +146,9 @@ fn mail_needs_a_sender_and_no_password_in_clear() {
         c.mail.password = Secret::new("hunter2");
     });
     assert_eq!(nobody, [(Error, "mail.smtp_url")]);
+    let never = found(|c| {
+        (c.mail.smtp_url, c.mail.from) = (ServiceUrl::new("smtps://mail.example.org"), from.to_owned());
+        c.mail.daily_hour = 24;
+    });
+    assert_eq!(never, [(Error, "mail.daily_hour")]);
 }

@@ -82,6 +82,8 @@ pub(crate) const ROWS: &[Row] = {
         row("PUT /v1/rooms/{room}/draft", Sees, r#"{"body":"so far"}"#),
         row("DELETE /v1/rooms/{room}/draft", Sees, ""),
         row("GET /v1/notifications", SignedIn, ""),
+        row("GET /v1/accounts/me/notifications", SignedIn, ""),
+        row("PUT /v1/accounts/me/notifications", SignedIn, r#"{"mail":"mentions","quiet":{"from":"22:00","to":"07:00"},"zone":"Europe/Paris"}"#),
         row("PUT /v1/spaces/{space}/notifications", Sees, r#"{"level":"all"}"#),
         row("PUT /v1/rooms/{room}/notifications", Sees, r#"{"level":"all"}"#),
         row("GET /v1/push/key", SignedIn, ""),
