@@ -25,6 +25,7 @@ mod raw;
 mod reads;
 pub mod realtime;
 mod rooms;
+mod scheduled;
 mod scopes;
 mod server;
 mod state;

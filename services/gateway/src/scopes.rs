@@ -72,10 +72,12 @@ pub(crate) fn of_operation(method: &Method, path: &str) -> Option<Needs> {
 fn of_call(service: &str, call: &str) -> Option<Needs> {
     match (service, call) {
         ("veza.v1.Accounts", "Get" | "VerifyToken") => Some(Needs::Token),
-        ("veza.v1.Chat", "List" | "Subscribe") => Some(Needs::Scope(Scope::MessagesRead)),
-        ("veza.v1.Chat", "Post" | "Edit" | "Delete" | "React" | "Unreact" | "Pin" | "Unpin") => {
-            Some(Needs::Scope(Scope::MessagesWrite))
-        }
+        ("veza.v1.Chat", "List" | "ListScheduled" | "Subscribe") => Some(Needs::Scope(Scope::MessagesRead)),
+        (
+            "veza.v1.Chat",
+            "Post" | "Edit" | "Delete" | "React" | "Unreact" | "Pin" | "Unpin" | "Schedule"
+            | "ChangeScheduled" | "CancelScheduled",
+        ) => Some(Needs::Scope(Scope::MessagesWrite)),
         _ => None,
     }
 }

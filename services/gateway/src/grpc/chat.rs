@@ -8,17 +8,18 @@ use veza_events::room::Mentions;
 use veza_platform::contract::Problem;
 use veza_platform::contract::chat::{MessageChange, Post, Posted};
 use veza_platform::event_log::{self, StreamName};
-use veza_readmodel::{PageOf, Range, with_one_more};
+use veza_readmodel::{Range, with_one_more};
 
 use super::subscribe::{self, Replies};
 use super::wire::list_request::Range as Asked;
 use super::wire::{
-    ChangeRequest, EditRequest, ListReply, ListRequest, Message, Position, PostReply, PostRequest,
-    ReactRequest, Seen, SubscribeRequest, chat_server,
+    CancelScheduledRequest, ChangeRequest, ChangeScheduledRequest, EditRequest, ListReply, ListRequest,
+    ListScheduledReply, ListScheduledRequest, Message, Position, PostReply, PostRequest, ReactRequest,
+    ScheduleReply, ScheduleRequest, Seen, SubscribeRequest, chat_server,
 };
-use super::{caller_of, command, status, uuid_of};
+use super::{caller_of, command, limit_of, optional, status, uuid_of};
 use crate::changes::About;
-use crate::http::{DEFAULT_LIMIT, Identity};
+use crate::http::Identity;
 use crate::problems::of_read_model;
 use crate::realtime::Realtime;
 use crate::state::Gateway;
@@ -80,6 +81,41 @@ impl chat_server::Chat for Chat {
 
     async fn unpin(&self, request: Request<ChangeRequest>) -> Result<Response<PostReply>, Status> {
         self.plain(request, MessageChange::Unpin).await
+    }
+
+    async fn schedule(&self, request: Request<ScheduleRequest>) -> Result<Response<ScheduleReply>, Status> {
+        let identity = caller_of(&request)?;
+        let planned = self.plan(identity, request.into_inner()).await;
+        planned.map(Response::new).map_err(|problem| status::of(&problem))
+    }
+
+    async fn list_scheduled(
+        &self,
+        request: Request<ListScheduledRequest>,
+    ) -> Result<Response<ListScheduledReply>, Status> {
+        let identity = caller_of(&request)?;
+        let listed = self.planned(identity, request.into_inner()).await;
+        listed.map(Response::new).map_err(|problem| status::of(&problem))
+    }
+
+    async fn change_scheduled(
+        &self,
+        request: Request<ChangeScheduledRequest>,
+    ) -> Result<Response<ScheduleReply>, Status> {
+        let identity = caller_of(&request)?;
+        let changed = self.change_plan(identity, request.into_inner()).await;
+        changed.map(Response::new).map_err(|problem| status::of(&problem))
+    }
+
+    async fn cancel_scheduled(
+        &self,
+        request: Request<CancelScheduledRequest>,
+    ) -> Result<Response<ScheduleReply>, Status> {
+        let identity = caller_of(&request)?;
+        let cancelled = self.cancel_plan(identity, request.into_inner()).await;
+        cancelled
+            .map(Response::new)
+            .map_err(|problem| status::of(&problem))
     }
 }
 
@@ -147,16 +183,12 @@ impl Chat {
     async fn say(&self, identity: Identity, request: PostRequest) -> Result<PostReply, Problem> {
         let room: RoomId = uuid_of(&request.room, "room")?;
         let caller = command(identity, &request.command_id)?;
-        let reply_to = match request.reply_to.as_str() {
-            "" => None,
-            id => Some(uuid_of(id, "reply_to")?),
-        };
         let attachments = request.attachments.iter().map(|id| uuid_of(id, "attachments"));
         let command = Post {
             space: self.0.rooms.place(room).await?.space,
             room,
             body: request.body,
-            reply_to,
+            reply_to: optional(&request.reply_to, "reply_to")?,
             attachments: attachments.collect::<Result<_, _>>()?,
             mentions: Mentions::default(),
         };
@@ -179,17 +211,7 @@ impl Chat {
             Some(Asked::After(seq)) => Range::After(seq),
         };
         let range = range.behind(hidden);
-        let limit = match u16::try_from(request.limit) {
-            Ok(0) => DEFAULT_LIMIT,
-            Ok(limit) if limit <= PageOf::MAX => limit,
-            _ => {
-                return Err(Problem::field(
-                    "request.parameter",
-                    "limit",
-                    "ask for 1 to 200 messages",
-                ));
-            }
-        };
+        let limit = limit_of(request.limit)?;
         let found = gateway
             .read
             .timeline(place.space, room, range, with_one_more(limit, hidden), at_least)

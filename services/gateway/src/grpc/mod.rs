@@ -4,6 +4,7 @@
 mod accounts;
 mod chat;
 mod messages;
+mod schedule;
 mod status;
 mod subscribe;
 
@@ -23,8 +24,9 @@ use tower_service::Service;
 use veza_events::CommandId;
 use veza_platform::ambient;
 use veza_platform::contract::{Caller, Problem, ProblemKind};
+use veza_readmodel::PageOf;
 
-use crate::http::{Failure, Identity, identify};
+use crate::http::{DEFAULT_LIMIT, Failure, Identity, identify};
 use crate::realtime::Realtime;
 use crate::state::Gateway;
 
@@ -36,6 +38,8 @@ use wire::chat_server::ChatServer;
 /// The schema as Rust types, generated from `schemas/proto`.
 pub mod wire {
     #![allow(missing_docs, clippy::pedantic, clippy::perf, reason = "generated")]
+    pub use prost_types::Timestamp;
+
     tonic::include_proto!("veza.v1");
 }
 
@@ -165,6 +169,23 @@ fn command(identity: Identity, id: &str) -> Result<Caller, Problem> {
         session: Some(identity.session()),
         seen: None,
     })
+}
+
+/// How many are asked for.
+fn limit_of(limit: u32) -> Result<u16, Problem> {
+    match u16::try_from(limit) {
+        Ok(0) => Ok(DEFAULT_LIMIT),
+        Ok(limit) if limit <= PageOf::MAX => Ok(limit),
+        _ => Err(Problem::field("request.parameter", "limit", "ask for 1 to 200")),
+    }
+}
+
+/// A UUID out of a text field that may be empty.
+fn optional<T: From<uuid::Uuid>>(text: &str, field: &str) -> Result<Option<T>, Problem> {
+    match text {
+        "" => Ok(None),
+        id => uuid_of(id, field).map(Some),
+    }
 }
 
 /// A UUID out of a text field.

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 use veza_events::MessageId;
-use veza_platform::contract::chat::{CancelScheduled, ChangeScheduled, ScheduleMessage};
-use veza_platform::contract::{Problem, ProblemKind};
+use veza_events::room::Mentions;
+use veza_platform::contract::chat::ScheduleMessage;
 use veza_readmodel::rows;
 
 use super::body::Json;
@@ -102,18 +102,6 @@ impl From<rows::Scheduled> for Scheduled {
     }
 }
 
-impl ScheduledMessages {
-    async fn own(&self, session: &Session, id: Uuid) -> Result<rows::Scheduled, Failure> {
-        let found = self.0.read.one_scheduled(session.account(), id.into()).await;
-        let found = found.map_err(of_read_model)?.ok_or_else(|| {
-            let detail = "there is no such scheduled message; it may have been sent. If it is new, pass its `Veza-Seq` \
-                          as `Veza-Min-Seq`";
-            Problem::new(ProblemKind::NotFound, "schedule.not_found", detail)
-        })?;
-        Ok(found)
-    }
-}
-
 #[OpenApi(tag = "Chapter::Rooms")]
 impl ScheduledMessages {
     /// Say something in a room later. Needs `post` there, now and when its time comes.
@@ -135,13 +123,13 @@ impl ScheduledMessages {
         let command = ScheduleMessage {
             space: self.0.rooms.place(room).await?.space,
             room,
-            mentions: self.0.mentions(session.account(), room, &body.body).await,
+            mentions: Mentions::default(),
             body: body.body,
             reply_to: body.reply_to.map(Into::into),
             at: body.at.into(),
         };
         let caller = once.caller_as(&self.0, &session, body.command_id).await?;
-        let done = self.0.chat(&caller, &command).await?;
+        let done = self.0.schedule(&caller, command).await?;
         let (id, seq) = (done.scheduled.uuid(), done.position.seq);
         Ok(Created::written(MessageScheduled { id, seq }, done.position))
     }
@@ -183,15 +171,11 @@ impl ScheduledMessages {
         scheduled: Path<Uuid>,
         Json(change): Json<ScheduledChange>,
     ) -> Result<Changed, Failure> {
-        let found = self.own(&session, *scheduled).await?;
-        let text = change.body.as_deref().unwrap_or_default();
-        let command = ChangeScheduled {
-            space: found.space,
-            scheduled: found.id,
-            mentions: self.0.mentions(session.account(), found.room, text).await,
-            body: change.body,
-            at: change.at.map(Into::into),
-        };
+        let (author, id) = (session.account(), (*scheduled).into());
+        let command = self
+            .0
+            .scheduled_change(author, id, change.body, change.at)
+            .await?;
         once.change(&self.0, &session, &command).await
     }
 
@@ -208,11 +192,8 @@ impl ScheduledMessages {
         #[oai(name = "Veza-Min-Seq")] _fresh: Fresh,
         scheduled: Path<Uuid>,
     ) -> Result<Changed, Failure> {
-        let found = self.own(&session, *scheduled).await?;
-        let command = CancelScheduled {
-            space: found.space,
-            scheduled: found.id,
-        };
+        let author = session.account();
+        let command = self.0.scheduled_cancel(author, (*scheduled).into()).await?;
         once.change(&self.0, &session, &command).await
     }
 }

@@ -1,5 +1,7 @@
 //! Services that act for an account over gRPC: same tokens, same decisions, same refusals as over HTTP.
 
+use std::time::Duration;
+
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
@@ -8,9 +10,12 @@ use veza_gateway::grpc::wire::accounts_client::AccountsClient;
 use veza_gateway::grpc::wire::chat_client::ChatClient;
 use veza_gateway::grpc::wire::list_request::Range;
 use veza_gateway::grpc::wire::{
-    ChangeRequest, EditRequest, GetAccountRequest, ListReply, ListRequest, PostReply, PostRequest,
-    ReactRequest, Seen, VerifyTokenRequest,
+    CancelScheduledRequest, ChangeRequest, ChangeScheduledRequest, EditRequest, GetAccountRequest, ListReply,
+    ListRequest, ListScheduledRequest, PostReply, PostRequest, ReactRequest, ScheduleRequest, Seen,
+    Timestamp, VerifyTokenRequest,
 };
+
+use veza_platform::ambient;
 
 use crate::platform::{PASSWORD, Platform, eventually};
 
@@ -19,6 +24,14 @@ pub(crate) fn with_token<T>(message: T, token: &str) -> Request<T> {
     let value = format!("Bearer {token}").parse().unwrap();
     request.metadata_mut().insert("authorization", value);
     request
+}
+
+pub(crate) fn wire_time(at: veza_events::Timestamp) -> Timestamp {
+    let at = at.time();
+    Timestamp {
+        seconds: at.unix_timestamp(),
+        nanos: at.nanosecond().cast_signed(),
+    }
 }
 
 pub(crate) fn reason(status: &Status) -> (Code, String) {
@@ -305,4 +318,86 @@ async fn a_bot_changes_messages_by_its_token_as_far_as_its_scopes_go() {
         .into_inner()
         .principal;
     assert_eq!(principal.unwrap().scope.as_deref(), Some("messages:read"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_planned_changed_taken_back_and_said_at_its_time() {
+    let platform = Platform::start().await;
+    let ([ada, eve], _, room) = platform.people(["ada", "eve"]).await;
+    let channel = Channel::from_shared(platform.fleet.url())
+        .unwrap()
+        .connect()
+        .await
+        .unwrap();
+    let mut chat = ChatClient::new(channel);
+    let (adas, eves) = (ada.access_token(), eve.access_token());
+    let at = |ahead: Duration| Some(wire_time((ambient::now() + ahead).into()));
+    let far = at(Duration::from_hours(1));
+    let plan = |body: &str, at| ScheduleRequest {
+        room: room.to_string(),
+        body: body.to_owned(),
+        at,
+        ..ScheduleRequest::default()
+    };
+    for (request, expected) in [
+        (plan("no", None), "request.malformed"),
+        (plan("no", at(Duration::ZERO)), "schedule.past"),
+    ] {
+        let refused = chat.schedule(with_token(request, &adas)).await.unwrap_err();
+        assert_eq!(reason(&refused), (Code::InvalidArgument, expected.to_owned()));
+    }
+    let mut planned = Vec::new();
+    for body in ["never", "first words"] {
+        let done = chat.schedule(with_token(plan(body, far), &adas)).await.unwrap();
+        planned.push(done.into_inner());
+    }
+    let all = ListScheduledRequest {
+        min_position: planned[1].position.clone(),
+        ..ListScheduledRequest::default()
+    };
+    let listed = chat.list_scheduled(with_token(all.clone(), &adas)).await.unwrap();
+    let bodies: Vec<_> = listed
+        .into_inner()
+        .scheduled
+        .into_iter()
+        .filter_map(|one| one.body)
+        .collect();
+    assert_eq!(bodies.len(), 2, "{bodies:?}");
+    let others = chat.list_scheduled(with_token(all, &eves)).await.unwrap();
+    assert!(others.into_inner().scheduled.is_empty(), "nobody else sees them");
+
+    let cancel = CancelScheduledRequest {
+        scheduled: planned[0].scheduled.clone(),
+        ..CancelScheduledRequest::default()
+    };
+    let refused = chat
+        .cancel_scheduled(with_token(cancel.clone(), &eves))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        reason(&refused),
+        (Code::NotFound, "schedule.not_found".to_owned())
+    );
+    chat.cancel_scheduled(with_token(cancel, &adas)).await.unwrap();
+    let change = ChangeScheduledRequest {
+        scheduled: planned[1].scheduled.clone(),
+        body: Some("other words".to_owned()),
+        at: at(Duration::from_millis(1_500)),
+        ..ChangeScheduledRequest::default()
+    };
+    chat.change_scheduled(with_token(change, &adas)).await.unwrap();
+    let said = eventually("it is said", async || {
+        let asked = ListRequest {
+            room: room.to_string(),
+            ..ListRequest::default()
+        };
+        let listed = ChatClient::clone(&chat)
+            .list(with_token(asked, &eves))
+            .await
+            .ok()?;
+        Some(listed.into_inner().messages).filter(|messages| !messages.is_empty())
+    })
+    .await;
+    let bodies: Vec<_> = said.into_iter().filter_map(|message| message.body).collect();
+    assert_eq!(bodies, ["other words"]);
 }

@@ -3,16 +3,18 @@
 use serde_json::Value;
 use tonic::Status;
 use tonic::transport::Channel;
+use veza_events::Timestamp;
 use veza_gateway::grpc::wire::accounts_client::AccountsClient;
 use veza_gateway::grpc::wire::chat_client::ChatClient;
 use veza_gateway::grpc::wire::subscribe_request::Room;
 use veza_gateway::grpc::wire::{
-    ChangeRequest, EditRequest, GetAccountRequest, ListRequest, PostRequest, ReactRequest, Seen,
-    SubscribeRequest, VerifyTokenRequest,
+    ChangeRequest, EditRequest, GetAccountRequest, ListRequest, ListScheduledRequest, PostRequest,
+    ReactRequest, ScheduleRequest, Seen, SubscribeRequest, VerifyTokenRequest,
 };
+use veza_platform::ambient;
 
 use super::{Row, Who, row};
-use crate::grpc::with_token;
+use crate::grpc::{wire_time, with_token};
 
 #[rustfmt::skip]
 pub(crate) const ROWS: &[Row] = {
@@ -27,12 +29,14 @@ pub(crate) const ROWS: &[Row] = {
         row("Chat/React {message}", Holds("react"), r#"{"message":"{message}","room":"{room}","seq":{seq},"emoji":"👍"}"#),
         row("Chat/Pin {message}", Holds("manage_messages"), r#"{"message":"{message}","room":"{room}","seq":{seq}}"#),
         row("Chat/Unpin {message}", Holds("manage_messages"), r#"{"message":"{message}","room":"{room}","seq":{seq}}"#),
+        row("Chat/Schedule {room}", Holds("post"), r#"{"room":"{room}","body":"later","at":"{tomorrow}"}"#),
+        row("Chat/ListScheduled", SignedIn, "{}"),
         row("Chat/Subscribe {room}", Sees, r#"{"room":"{room}"}"#),
     ]
 };
 
-/// Calls that have a test of their own (`grpc.rs`): one takes back what is one's own.
-pub(crate) const ELSEWHERE: &[&str] = &["Chat/Unreact"];
+/// Calls that have a test of their own (`grpc.rs`): one takes back or changes what is one's own.
+pub(crate) const ELSEWHERE: &[&str] = &["Chat/Unreact", "Chat/ChangeScheduled", "Chat/CancelScheduled"];
 
 /// Makes a call out of a row's words; without a token, if there is none.
 pub(crate) async fn call(channel: Channel, call: &str, words: &Value, token: &str) -> Result<(), Status> {
@@ -97,6 +101,20 @@ pub(crate) async fn call(channel: Channel, call: &str, words: &Value, token: &st
         }
         "Chat/Pin" => chat.pin(with_token(change(), token)).await.map(drop),
         "Chat/Unpin" => chat.unpin(with_token(change(), token)).await.map(drop),
+        "Chat/Schedule" => {
+            let at: Timestamp = text("at").parse().unwrap_or_else(|_| ambient::now().into());
+            let request = ScheduleRequest {
+                room: text("room"),
+                body: text("body"),
+                at: Some(wire_time(at)),
+                ..ScheduleRequest::default()
+            };
+            chat.schedule(with_token(request, token)).await.map(drop)
+        }
+        "Chat/ListScheduled" => {
+            let all = ListScheduledRequest::default();
+            chat.list_scheduled(with_token(all, token)).await.map(drop)
+        }
         "Chat/Subscribe" => {
             let room = text("room");
             let rooms = vec![Room { room, after: None }];
