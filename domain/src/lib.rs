@@ -8,6 +8,7 @@ mod decider;
 pub mod account;
 pub mod call;
 pub mod handle;
+pub mod held;
 pub mod member;
 pub mod names;
 pub mod report;

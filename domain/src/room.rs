@@ -18,11 +18,11 @@ mod import;
 mod later;
 mod rejection;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use change::{Change, Original, Seen};
 pub use emoji::MAX_EMOJI_BYTES;
-pub use later::could_be_said;
+pub use later::{could_be_said, could_speak};
 pub use rejection::RoomRejection;
 
 /// Most people, roles and rooms that one message mentions each; others are just text.
@@ -194,28 +194,31 @@ impl Decider for Room {
                 let space = may_post(context)?;
                 let shown_as = shown_as.map(|name| goes_by(context, &name)).transpose()?;
                 let attachments = attached(context, message, attachments)?;
-                if attachments.is_empty() || !body.is_empty() {
-                    may_be_said(context, &body)?;
-                }
+                let waits = if attachments.is_empty() || !body.is_empty() {
+                    later::waits_for(context, &body, attachments.is_empty())?
+                } else {
+                    None
+                };
                 has_waited(context)?;
                 let body = body.into();
                 let mentions = heard(context, mentions).map(Into::into);
-                Ok(vec![
-                    MessagePosted {
-                        space,
-                        room,
-                        message,
-                        author,
-                        body,
-                        reply_to,
-                        attachments,
-                        mentions,
-                        imported: None,
-                        shown_as: shown_as.map(Into::into),
-                        parent: context.parent,
-                    }
-                    .into(),
-                ])
+                let posted = MessagePosted {
+                    space,
+                    room,
+                    message,
+                    author,
+                    body,
+                    reply_to,
+                    attachments,
+                    mentions,
+                    imported: None,
+                    shown_as: shown_as.map(Into::into),
+                    parent: context.parent,
+                };
+                match waits {
+                    Some(rule) => Err(later::held_back(posted, rule)),
+                    None => Ok(vec![posted.into()]),
+                }
             }
             RoomCommand::Import {
                 message,
@@ -426,7 +429,7 @@ fn attached(
 
 fn may_be_said(context: &RoomContext<'_>, body: &str) -> Result<(), RoomRejection> {
     can_be_shown(body, context.limits.body)?;
-    passes_filters(context, body)
+    later::passes_filters(context, body)
 }
 
 fn can_be_shown(body: &str, limit: BodyLimit) -> Result<(), RoomRejection> {
@@ -440,16 +443,4 @@ fn can_be_shown(body: &str, limit: BodyLimit) -> Result<(), RoomRejection> {
         return Err(RoomRejection::Control);
     }
     Ok(())
-}
-
-/// Who watches over a room may say what others must not.
-fn passes_filters(context: &RoomContext<'_>, body: &str) -> Result<(), RoomRejection> {
-    let SpaceState { filters, space, .. } = context.space;
-    match filters.catches(body, &context.membership.roles, *space) {
-        Some(rule) if !context.allowed().has(Permission::ManageMessages) => Err(RoomRejection::Filtered {
-            rule: rule.name.clone(),
-            time_out_s: rule.time_out_s,
-        }),
-        Some(_) | None => Ok(()),
-    }
 }

@@ -4,7 +4,8 @@ use schemars::Schema;
 
 use crate::{
     AccountId, Sealed, SealedField, account::AccountEvent, call::CallEvent, handle::HandleEvent,
-    member::MemberEvent, report::ReportEvent, room::RoomEvent, schedule::ScheduleEvent, space::SpaceEvent,
+    held::HeldEvent, member::MemberEvent, report::ReportEvent, room::RoomEvent, schedule::ScheduleEvent,
+    space::SpaceEvent,
 };
 
 /// A stored event that cannot be read.
@@ -160,6 +161,7 @@ aggregates! {
     Report(ReportEvent),
     Schedule(ScheduleEvent),
     Call(CallEvent),
+    Held(HeldEvent),
 }
 
 impl Event {
@@ -178,7 +180,8 @@ impl Event {
             | Self::Room(_)
             | Self::Report(_)
             | Self::Schedule(_)
-            | Self::Call(_) => None,
+            | Self::Call(_)
+            | Self::Held(_) => None,
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod account;
 pub mod attachment;
 pub mod call;
 pub mod handle;
+pub mod held;
 pub mod member;
 pub mod report;
 pub mod room;

@@ -282,6 +282,24 @@ pub enum FilterKind {
     NoInvites,
 }
 
+/// What becomes of a text that a rule catches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FilterAction {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It waits for a moderator.
+    Hold,
+}
+
+impl FilterAction {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    fn is_refuse(&self) -> bool {
+        *self == Self::Refuse
+    }
+}
+
 /// What must not be said in a space.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FilterRule {
@@ -295,6 +313,9 @@ pub struct FilterRule {
     /// For how many seconds who says it nevertheless may only read; not at all when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_out_s: Option<u32>,
+    /// What becomes of it.
+    #[serde(default, skip_serializing_if = "FilterAction::is_refuse")]
+    pub action: FilterAction,
     /// Roles whose holders may say it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub exempt: BTreeSet<RoleId>,

@@ -7,7 +7,7 @@ use std::{fmt, str::FromStr};
 
 use uuid::Uuid;
 
-use crate::{AccountId, ReportId, RoomId, SpaceId};
+use crate::{AccountId, MessageId, ReportId, RoomId, SpaceId};
 
 /// How many shards the spaces of this installation are cut into. Fixed at installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,8 @@ pub enum Subject {
     Schedule(u16, SpaceId, AccountId),
     /// `evt.<n>.call.<room>`: the calls of a room, one after another.
     Call(u16, RoomId),
+    /// `evt.<n>.held.<message>`
+    Held(u16, MessageId),
 }
 
 /// Why a text is not the subject of an aggregate.
@@ -73,7 +75,8 @@ impl Subject {
             | Self::Room(shard, _)
             | Self::Report(shard, _)
             | Self::Schedule(shard, ..)
-            | Self::Call(shard, _) => {
+            | Self::Call(shard, _)
+            | Self::Held(shard, _) => {
                 format!("SPACES_{shard}")
             }
         }
@@ -94,6 +97,7 @@ impl fmt::Display for Subject {
             Self::Member(shard, space, account) => write!(f, "evt.{shard}.member.{space}.{account}"),
             Self::Room(shard, room) => write!(f, "evt.{shard}.room.{room}"),
             Self::Report(shard, report) => write!(f, "evt.{shard}.report.{report}"),
+            Self::Held(shard, message) => write!(f, "evt.{shard}.held.{message}"),
             Self::Schedule(shard, space, account) => write!(f, "evt.{shard}.schedule.{space}.{account}"),
             Self::Call(shard, room) => write!(f, "evt.{shard}.call.{room}"),
         }
@@ -125,6 +129,7 @@ impl FromStr for Subject {
                     ("schedule", [space, account]) => {
                         Ok(Self::Schedule(shard, uuid(space)?.into(), uuid(account)?.into()))
                     }
+                    ("held", [message]) => Ok(Self::Held(shard, uuid(message)?.into())),
                     ("report", [report]) => Ok(Self::Report(shard, uuid(report)?.into())),
                     ("call", [room]) => Ok(Self::Call(shard, uuid(room)?.into())),
                     _ => Err(refused()),
@@ -152,6 +157,7 @@ mod tests {
             Subject::Member(3, space(), AccountId::new(Uuid::from_u128(2))),
             Subject::Room(1, RoomId::new(Uuid::from_u128(9))),
             Subject::Report(2, ReportId::new(Uuid::from_u128(8))),
+            Subject::Held(5, MessageId::new(Uuid::from_u128(6))),
             Subject::Schedule(4, space(), AccountId::new(Uuid::from_u128(5))),
             Subject::Call(2, RoomId::new(Uuid::from_u128(9))),
         ];

@@ -54,5 +54,5 @@ history! {
         "read_0008_directs", "read_0009_history", "read_0010_mentions", "read_0011_bots",
         "read_0012_authors", "read_0013_reports", "read_0014_imported", "read_0015_integrations",
         "read_0020_scheduled", "read_0021_mention_since", "read_0022_previews",
-        "read_0023_email"
+        "read_0023_email", "read_0024_held"
 }

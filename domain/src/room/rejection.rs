@@ -1,6 +1,6 @@
 //! Why something is not done in a timeline.
 
-use veza_events::{Permission, Timestamp};
+use veza_events::{Permission, Timestamp, held::MessageHeld};
 
 use super::{BodyLimit, MAX_DELETED_AT_ONCE};
 use crate::{Reject, RejectionKind, names::NameFault};
@@ -107,6 +107,9 @@ pub enum RoomRejection {
         /// For how long who says it may only read.
         time_out_s: Option<u32>,
     },
+    /// A rule of the space wants a moderator to see it first. Whoever decides on a post stores this instead.
+    #[error("the rule `{}` of this space holds this back", .0.rule)]
+    HeldBack(Box<MessageHeld>),
     /// Not plain text.
     #[error("the message has a control character in it")]
     Control,
@@ -138,7 +141,7 @@ impl Reject for RoomRejection {
             Self::Empty => "room.message_empty",
             Self::TooLong(_) => "room.message_too_long",
             Self::Control => "room.message_unreadable",
-            Self::Filtered { .. } => "message.filtered",
+            Self::Filtered { .. } | Self::HeldBack(_) => "message.filtered",
             Self::TooManyAttachments(_) => "attachment.too_many",
             Self::MayNotAttach => "attachment.not_allowed",
             Self::AttachmentNotFound => "attachment.not_found",
@@ -160,6 +163,7 @@ impl Reject for RoomRejection {
             | Self::NotAllowed(_)
             | Self::MayNotAttach
             | Self::Filtered { .. }
+            | Self::HeldBack(_)
             | Self::NotTheAuthor => RejectionKind::Forbidden,
             Self::Empty
             | Self::TooLong(_)
@@ -176,7 +180,9 @@ impl Reject for RoomRejection {
 
     fn field(&self) -> Option<&'static str> {
         match self {
-            Self::Empty | Self::TooLong(_) | Self::Control | Self::Filtered { .. } => Some("body"),
+            Self::Empty | Self::TooLong(_) | Self::Control | Self::Filtered { .. } | Self::HeldBack(_) => {
+                Some("body")
+            }
             Self::Emoji => Some("emoji"),
             Self::TooManyDeleted => Some("messages"),
             Self::ImportTime => Some("imported.at"),
@@ -232,6 +238,7 @@ impl Reject for RoomRejection {
             | Self::AttachmentNotFound
             | Self::AttachmentUsed
             | Self::Filtered { .. }
+            | Self::HeldBack(_)
             | Self::TooManyDeleted
             | Self::Control => None,
         }

@@ -18,13 +18,13 @@ const LIMIT: BodyLimit = BodyLimit {
     bytes: 20,
     attachments: 2,
 };
-pub(super) const LIMITS: RoomLimits = RoomLimits {
+pub(crate) const LIMITS: RoomLimits = RoomLimits {
     body: LIMIT,
     reactions: 2,
     pins: 2,
 };
 
-fn space(preset: Preset, more: impl IntoIterator<Item = SpaceEvent>) -> SpaceState {
+pub(super) fn space(preset: Preset, more: impl IntoIterator<Item = SpaceEvent>) -> SpaceState {
     let history: Vec<_> = history(preset).into_iter().chain(more).collect();
     fold::<Space>(&history)
 }
@@ -40,7 +40,12 @@ fn post(body: &str) -> RoomCommand {
     }
 }
 
-fn say(space: &SpaceState, actor: AccountId, membership: &Membership, body: &str) -> Outcome<Room> {
+pub(super) fn say(
+    space: &SpaceState,
+    actor: AccountId,
+    membership: &Membership,
+    body: &str,
+) -> Outcome<Room> {
     let context = RoomContext {
         room: ROOM,
         parent: None,
@@ -54,7 +59,7 @@ fn say(space: &SpaceState, actor: AccountId, membership: &Membership, body: &str
     given::<Room>([]).when(&context, post(body))
 }
 
-fn posted(author: AccountId, body: &str) -> MessagePosted {
+pub(super) fn posted(author: AccountId, body: &str) -> MessagePosted {
     let message = Uuid::from_u128(50).into();
     MessagePosted {
         space: SPACE,

@@ -138,6 +138,7 @@ fn what_a_rule_catches_is_not_even_scheduled() {
         kind: FilterKind::Words,
         entries: vec!["zut".into()],
         time_out_s: None,
+        action: veza_events::space::FilterAction::Refuse,
         exempt: std::collections::BTreeSet::new(),
     };
     let space = space(Preset::Open, Some(FiltersSet { rules: vec![rule] }.into()));

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 use veza_events::{
     Permission, RoleId, SpaceId,
-    space::{FilterKind, FilterRule, FiltersSet, SpaceEvent},
+    space::{FilterAction, FilterKind, FilterRule, FiltersSet, SpaceEvent},
 };
 
 use super::{SpaceContext, SpaceRejection, SpaceState};
@@ -115,7 +115,7 @@ pub enum FilterFault {
     )]
     Entry,
     /// A rule silences for no time, or for too long.
-    #[error("a rule times out for 1 to {MAX_TIME_OUT_S} seconds")]
+    #[error("a rule times out for 1 to {MAX_TIME_OUT_S} seconds, and only one that refuses")]
     TimeOut,
 }
 
@@ -240,6 +240,10 @@ pub(super) fn decide(
             .time_out_s
             .is_some_and(|seconds| seconds == 0 || seconds > MAX_TIME_OUT_S)
         {
+            return Err(FilterFault::TimeOut.into());
+        }
+        // Who is silenced writes nothing more that a moderator could look at.
+        if rule.action == FilterAction::Hold && rule.time_out_s.is_some() {
             return Err(FilterFault::TimeOut.into());
         }
         let empty_fits = matches!(rule.kind, FilterKind::NoInvites | FilterKind::OnlyLinksTo);

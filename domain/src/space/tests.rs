@@ -74,7 +74,7 @@ pub(crate) fn history(preset: Preset) -> Vec<SpaceEvent> {
         .collect()
 }
 
-pub(super) fn space_with(more: impl IntoIterator<Item = SpaceEvent>) -> Given<Space> {
+pub(crate) fn space_with(more: impl IntoIterator<Item = SpaceEvent>) -> Given<Space> {
     given(history(Preset::Team).into_iter().chain(more))
 }
 
@@ -107,7 +107,7 @@ pub(super) fn by(actor: AccountId) -> SpaceContext<'static> {
     }
 }
 
-pub(super) fn stranger() -> AccountId {
+pub(crate) fn stranger() -> AccountId {
     Uuid::from_u128(99).into()
 }
 

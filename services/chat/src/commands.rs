@@ -5,6 +5,7 @@ mod direct;
 mod export;
 mod files;
 mod filters;
+mod held;
 mod integrations;
 mod member;
 mod message;
@@ -15,6 +16,7 @@ mod rooms;
 pub(crate) mod schedule;
 mod space;
 mod thread;
+mod timeline;
 
 use std::sync::Arc;
 
@@ -70,6 +72,7 @@ pub(crate) fn router(worker: Arc<Worker>) -> Router<Worker> {
         .on(schedule::add)
         .on(schedule::change)
         .on(schedule::cancel)
+        .on(held::decide)
         .on(export::may)
         .on(access::get)
 }

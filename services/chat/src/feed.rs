@@ -60,6 +60,10 @@ fn hear(worker: &Worker, record: &Record) {
         Subject::Schedule(_, space, account) => {
             worker.schedules.hear((space, account), seq, prev, event.as_ref());
         }
-        Subject::Handle(_) | Subject::Room(..) | Subject::Report(..) | Subject::Call(..) => {}
+        Subject::Handle(_)
+        | Subject::Room(..)
+        | Subject::Report(..)
+        | Subject::Call(..)
+        | Subject::Held(..) => {}
     }
 }

@@ -107,7 +107,8 @@ impl Source for People {
             | Event::Room(_)
             | Event::Report(_)
             | Event::Schedule(_)
-            | Event::Call(_) => {}
+            | Event::Call(_)
+            | Event::Held(_) => {}
         }
     }
 }

@@ -8,7 +8,7 @@ use veza_domain::{
     schedule::ScheduleLimits,
     space::SpaceState,
 };
-use veza_events::{AccountId, Event, RoomId, Shards, SpaceId, Subject, member::Membership};
+use veza_events::{AccountId, Event, MessageId, RoomId, Shards, SpaceId, Subject, member::Membership};
 use veza_platform::{
     ambient,
     contract::{Caller, Command, Problem, ProblemKind, chat::InSpace},
@@ -175,6 +175,10 @@ impl Worker {
         Subject::Member(self.shards.of(space), space, account)
     }
 
+    pub(crate) fn held_subject(&self, space: SpaceId, message: MessageId) -> Subject {
+        Subject::Held(self.shards.of(space), message)
+    }
+
     pub(crate) fn schedule_subject(&self, space: SpaceId, account: AccountId) -> Subject {
         Subject::Schedule(self.shards.of(space), space, account)
     }
@@ -256,7 +260,8 @@ impl Worker {
             | Subject::Handle(_)
             | Subject::Room(..)
             | Subject::Report(..)
-            | Subject::Call(..) => {}
+            | Subject::Call(..)
+            | Subject::Held(..) => {}
         }
     }
 
@@ -270,7 +275,8 @@ impl Worker {
             | Subject::Handle(_)
             | Subject::Room(..)
             | Subject::Report(..)
-            | Subject::Call(..) => 0,
+            | Subject::Call(..)
+            | Subject::Held(..) => 0,
         };
         Ok(Position {
             stream: StreamName::from(subject.stream().as_str()),

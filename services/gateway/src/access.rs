@@ -115,6 +115,22 @@ impl AccessCache {
         }
     }
 
+    /// The rooms of `space` in which `account` may manage messages, for those who may in one.
+    ///
+    /// # Errors
+    /// `space.not_allowed` for who may in none; else as [`Self::joined`].
+    pub async fn managed(&self, account: AccountId, space: SpaceId) -> Result<Vec<RoomId>, Problem> {
+        let access = self.joined(account, space).await?;
+        let rooms = access.rooms.iter();
+        let managed = rooms.filter(|(_, may)| may.has(Permission::ManageMessages));
+        let managed: Vec<_> = managed.map(|(room, _)| *room).collect();
+        if managed.is_empty() {
+            let detail = "this needs the permission `manage_messages` in a room of the space";
+            return Err(Problem::new(ProblemKind::Forbidden, "space.not_allowed", detail));
+        }
+        Ok(managed)
+    }
+
     /// What `account` may do in `room`, for those who may at least see it.
     ///
     /// # Errors
@@ -161,7 +177,8 @@ impl AccessCache {
             | Subject::Room(..)
             | Subject::Report(..)
             | Subject::Schedule(..)
-            | Subject::Call(..) => {}
+            | Subject::Call(..)
+            | Subject::Held(..) => {}
         }
     }
 

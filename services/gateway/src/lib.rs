@@ -20,6 +20,7 @@ mod mentions;
 mod previews;
 mod problems;
 mod purge;
+mod purge_book;
 #[cfg(test)]
 mod raw;
 mod reads;
@@ -100,6 +101,7 @@ pub async fn run(rt: Runtime) -> anyhow::Result<()> {
     let upgrade = Upgrade::new(realtime, Arc::clone(&gateway.origins));
     let (app, limits) = http::app(&gateway, upgrade, &calls)?;
     feeds::start(&gateway, limits);
+    purge_book::start(&gateway);
     rt.started();
     tracing::info!(server.address = %server.local_addr()?, "the gateway listens");
     server.run(app, &rt.lifecycle).await;

@@ -45,7 +45,7 @@ pub(crate) fn of_operation(method: &Method, path: &str) -> Option<Needs> {
         ["spaces"] => Some(Needs::Person),
         ["spaces", _] if read => Some(Needs::Token),
         ["spaces", _, "members"] | ["spaces", _, "members", _] => people,
-        ["spaces", _, "audit" | "filters" | "reports" | "raid", ..] | ["reports", ..] => {
+        ["spaces", _, "audit" | "filters" | "reports" | "raid" | "held", ..] | ["reports", ..] => {
             Some(Needs::Scope(Scope::MembersManage))
         }
         ["spaces", _, "members", _, "release"] => Some(Needs::Scope(Scope::MembersManage)),
@@ -64,7 +64,9 @@ pub(crate) fn of_operation(method: &Method, path: &str) -> Option<Needs> {
         ["directs"] | ["messages", ..] => messages,
         ["directs", _, "members", "me"] => Some(Needs::Token),
         ["directs", _, "members", _] => messages,
-        ["search" | "unread" | "mentions"] | ["attachments", ..] => Some(Needs::Scope(Scope::MessagesRead)),
+        ["search" | "unread" | "mentions" | "held"] | ["attachments", ..] => {
+            Some(Needs::Scope(Scope::MessagesRead))
+        }
         _ => None,
     }
 }

@@ -34,6 +34,7 @@ use crate::http::Origins;
 use crate::mentions::NameBook;
 use crate::previews::Previews;
 use crate::problems;
+use crate::purge_book::PurgeBook;
 use crate::reads::Reads;
 use crate::rooms::RoomIndex;
 use crate::tickets::Tickets;
@@ -83,6 +84,8 @@ pub struct Gateway {
     pub nats: async_nats::Client,
     /// The store of files; none in an installation without files.
     pub(crate) blobs: Option<Blobs>,
+    /// What is still to be taken back of who was banned.
+    pub(crate) purges: PurgeBook,
     /// What people have asked to be exported.
     pub(crate) exports: Exports,
     /// Takes files in.
@@ -119,6 +122,7 @@ impl Gateway {
         let ticket_life = Duration::from_millis(config.realtime.ticket_ttl_ms);
         let uploads = Uploads::new(&log, parts.ledger.keys().clone());
         Arc::new(Self {
+            purges: PurgeBook::open(&log),
             exports: Exports::open(&log),
             intake: Intake::new(&config.files, &runtime.lifecycle, uploads),
             push: PushSubscriptions::open(&log, parts.ledger.keys().clone()),

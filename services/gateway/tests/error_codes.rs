@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// First parts of codes.
-const AGGREGATES: [&str; 31] = [
+const AGGREGATES: [&str; 32] = [
     "slash",
     "webhook",
     "account",
@@ -20,6 +20,7 @@ const AGGREGATES: [&str; 31] = [
     "filter",
     "frame",
     "handle",
+    "held",
     "invite",
     "member",
     "override",

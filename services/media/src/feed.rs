@@ -36,7 +36,8 @@ pub(crate) async fn start(rt: &Runtime, log: &EventLog, worker: &Arc<Worker>) ->
                         | Subject::Room(..)
                         | Subject::Report(..)
                         | Subject::Schedule(..)
-                        | Subject::Call(..),
+                        | Subject::Call(..)
+                        | Subject::Held(..),
                     )
                     | Err(_) => {}
                 },

@@ -155,6 +155,7 @@ fn posted(record: &Record) -> Option<(MessageId, Timestamp)> {
         | Event::Room(_)
         | Event::Report(_)
         | Event::Schedule(_)
-        | Event::Call(_) => None,
+        | Event::Call(_)
+        | Event::Held(_) => None,
     }
 }

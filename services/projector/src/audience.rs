@@ -16,7 +16,7 @@ use veza_events::room::{Mentions, MessageEdited, MessagePosted};
 use veza_events::{AccountId, MessageId, Permission, RoleId, RoomId, SpaceId, Timestamp};
 use veza_platform::ambient;
 use veza_platform::bus::Bus;
-use veza_platform::contract::chat::GetAccess;
+use veza_platform::contract::chat::{Access, GetAccess};
 use veza_platform::contract::{Caller, Problem};
 use veza_platform::event_log::Position;
 use veza_platform::kv::Kv;
@@ -231,48 +231,98 @@ impl Audience {
             .into_iter()
             .map(|(account, holds)| (account, if holds { MentionKind::Role } else { of_all }))
             .collect();
-        match self.readers(mention, kinds.keys().copied().collect()).await {
-            Ok(readers) => {
-                *self.unanswered.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                Ok(kinds
-                    .into_iter()
-                    .filter(|(account, _)| readers.contains(account))
-                    .collect())
+        let sees = |access: &Access| may_in(access, mention.gate, Permission::View);
+        let readers = self.those(mention.space, kinds.keys().copied().collect(), sees);
+        let Some(readers) = self.patiently(readers.await)? else {
+            return Ok(Vec::new());
+        };
+        Ok(kinds
+            .into_iter()
+            .filter(|(account, _)| readers.contains(account))
+            .collect())
+    }
+
+    /// Whom to tell of something that moderators look after: all who may.
+    ///
+    /// # Errors
+    /// When something is away; it is to be tried again.
+    pub(crate) async fn of_alert(&self, alert: &Alert) -> anyhow::Result<Vec<(AccountId, AccountNotice)>> {
+        let found = self
+            .read
+            .may_hold(alert.space, alert.gate, alert.permission, self.most + 1);
+        let mut found = found.await?;
+        if found.len() > self.most {
+            self.left_out.inc();
+            found.truncate(self.most);
+        }
+        let may = |access: &Access| match alert.gate {
+            Some(gate) => may_in(access, gate, alert.permission),
+            None => access.permissions.has(alert.permission),
+        };
+        let moderators = self.patiently(self.those(alert.space, found, may).await)?;
+        let moderators = moderators.unwrap_or_default().into_iter();
+        Ok(moderators
+            .map(|account| (account, alert.notice.clone()))
+            .collect())
+    }
+
+    /// `None` when nobody has said for too long who may what.
+    fn patiently(
+        &self,
+        answered: Result<BTreeSet<AccountId>, Problem>,
+    ) -> anyhow::Result<Option<BTreeSet<AccountId>>> {
+        let mut unanswered = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+        match answered {
+            Ok(accounts) => {
+                *unanswered = None;
+                Ok(Some(accounts))
             }
             Err(problem) => {
-                let mut since = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
-                if since.get_or_insert_with(Instant::now).elapsed() < PATIENCE {
-                    anyhow::bail!("nobody says who may read a room: {}", problem.detail);
+                if unanswered.get_or_insert_with(Instant::now).elapsed() < PATIENCE {
+                    anyhow::bail!("nobody says who may what: {}", problem.detail);
                 }
                 self.left_out.inc();
-                Ok(Vec::new())
+                Ok(None)
             }
         }
     }
 
-    async fn readers(
+    /// Those of `accounts` whose access to a space is such.
+    async fn those(
         &self,
-        mention: &Mention,
+        space: SpaceId,
         accounts: Vec<AccountId>,
+        such: impl Fn(&Access) -> bool,
     ) -> Result<BTreeSet<AccountId>, Problem> {
+        let such = &such;
         let asked = accounts.into_iter().map(async |account| {
-            let caller = Caller {
-                command: ambient::new_uuid().into(),
-                account: Some(account),
-                session: None,
-                seen: None,
-            };
-            let question = GetAccess { space: mention.space };
-            let access = self.bus.chat(&caller, &question).await?;
-            let sees = |(room, may): &(RoomId, veza_events::Permissions)| {
-                *room == mention.gate && may.has(Permission::View)
-            };
-            Ok::<_, Problem>((access.joined && access.rooms.iter().any(sees)).then_some(account))
+            let access = self
+                .bus
+                .chat(&Caller::asking(account), &GetAccess { space })
+                .await?;
+            Ok::<_, Problem>((access.joined && such(&access)).then_some(account))
         });
-        let readers = futures::stream::iter(asked).buffer_unordered(ASKING);
-        readers
-            .try_filter_map(|reader| std::future::ready(Ok(reader)))
+        let found = futures::stream::iter(asked).buffer_unordered(ASKING);
+        found
+            .try_filter_map(|account| std::future::ready(Ok(account)))
             .try_collect()
             .await
     }
+}
+
+fn may_in(access: &Access, room: RoomId, permission: Permission) -> bool {
+    let mut rooms = access.rooms.iter();
+    rooms.any(|(id, may)| *id == room && may.has(permission))
+}
+
+/// Something that moderators look after.
+#[derive(Clone, Debug)]
+pub(crate) struct Alert {
+    pub(crate) position: Position,
+    pub(crate) space: SpaceId,
+    /// The room whose rights count; `None` for those in the whole space.
+    pub(crate) gate: Option<RoomId>,
+    /// What those have who look after it.
+    pub(crate) permission: Permission,
+    pub(crate) notice: AccountNotice,
 }

@@ -8,11 +8,13 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use veza_events::account::AccountEvent;
+use veza_events::held::HeldEvent;
 use veza_events::member::MemberEvent;
+use veza_events::report::ReportEvent;
 use veza_events::room::RoomEvent;
 use veza_events::schedule::ScheduleEvent;
 use veza_events::space::SpaceEvent;
-use veza_events::{AccountId, Envelope, Event, SpaceId, Subject};
+use veza_events::{AccountId, Envelope, Event, MessageId, Permission, RoomId, SpaceId, Subject};
 use veza_platform::event_log::{AppendError, Position, Record, StreamName};
 use veza_platform::kv::Kv;
 use veza_platform::ledger::{Ledger, read_envelope};
@@ -20,7 +22,7 @@ use veza_platform::lifecycle::Lifecycle;
 use veza_platform::notices::Notices;
 use veza_readmodel::notice::{AccountNotice, NoticeData};
 
-use crate::audience::{Audience, Mention};
+use crate::audience::{Alert, Audience, Mention};
 use crate::batch::{Content, Item, read_item};
 use crate::metrics::StreamMetrics;
 
@@ -55,6 +57,8 @@ pub(crate) enum News {
     One(AccountId, Box<Notice>),
     /// To those whom a message speaks of.
     Mention(Box<Mention>),
+    /// To those who look after it.
+    Alert(Box<Alert>),
 }
 
 /// A commit, as far as devices are concerned.
@@ -187,6 +191,14 @@ impl Teller {
     async fn publish(&self, news: Vec<News>) -> anyhow::Result<()> {
         let looked_up = news.into_iter().map(async |one| match one {
             News::One(account, notice) => anyhow::Ok(vec![(account, *notice)]),
+            News::Alert(alert) => {
+                let told = self.audience.of_alert(&alert).await?.into_iter();
+                let notice = |(account, notice)| {
+                    let position = alert.position.clone();
+                    (account, Notice { position, notice })
+                };
+                Ok(told.map(notice).collect())
+            }
             News::Mention(mention) => {
                 let told = self.audience.of(&mention).await?.into_iter();
                 let notice = |(account, notice)| {
@@ -235,7 +247,14 @@ async fn sender_gone(commits: &mut mpsc::Receiver<Telling>) {
 /// Whether a record may have something to tell, so that the others need not be opened.
 fn tells(record: &Record) -> bool {
     match record.subject.parse() {
-        Ok(Subject::Account(_) | Subject::Member(..) | Subject::Space(..) | Subject::Schedule(..)) => true,
+        Ok(
+            Subject::Account(_)
+            | Subject::Member(..)
+            | Subject::Space(..)
+            | Subject::Schedule(..)
+            | Subject::Report(..)
+            | Subject::Held(..),
+        ) => true,
         Ok(Subject::Room(..)) => {
             let event = read_envelope(record)
                 .ok()
@@ -246,7 +265,7 @@ fn tells(record: &Record) -> bool {
                 Some(_) | None => false,
             }
         }
-        Ok(Subject::Handle(_) | Subject::Report(..) | Subject::Call(..)) | Err(_) => false,
+        Ok(Subject::Handle(_) | Subject::Call(..)) | Err(_) => false,
     }
 }
 
@@ -300,7 +319,30 @@ fn news(subject: &Subject, event: &Event, envelope: &Envelope, position: &Positi
                 by: event.by,
                 ..NoticeData::default()
             };
-            (event.owner, data)
+            return Some(alert((None, Permission::Mute), *space, data, envelope, position));
+        }
+        (Event::Report(ReportEvent::Filed(event)), _) => {
+            let data = NoticeData {
+                space: Some(event.space),
+                room: Some(event.room),
+                message: Some(event.message),
+                ..NoticeData::default()
+            };
+            let whom = (Some(event.gate), Permission::ManageMessages);
+            return Some(alert(whom, event.space, data, envelope, position));
+        }
+        (Event::Held(HeldEvent::MessageHeld(event)), _) => {
+            let data = held_data(event.space, event.room, event.message, None);
+            let whom = (Some(event.gate()), Permission::ManageMessages);
+            return Some(alert(whom, event.space, data, envelope, position));
+        }
+        (Event::Held(HeldEvent::MessageApproved(event)), _) => {
+            let data = held_data(event.space, event.room, event.message, Some(event.by));
+            (event.author, data)
+        }
+        (Event::Held(HeldEvent::MessageRejected(event)), _) => {
+            let data = held_data(event.space, event.room, event.message, Some(event.by));
+            (event.author, data)
         }
         (Event::Schedule(event), Subject::Schedule(_, space, account)) => {
             (*account, schedule_data(*space, event))
@@ -324,6 +366,38 @@ fn news(subject: &Subject, event: &Event, envelope: &Envelope, position: &Positi
     };
     let position = position.clone();
     Some(News::One(account, Box::new(Notice { position, notice })))
+}
+
+fn held_data(space: SpaceId, room: RoomId, message: MessageId, by: Option<AccountId>) -> NoticeData {
+    NoticeData {
+        space: Some(space),
+        room: Some(room),
+        message: Some(message),
+        by,
+        ..NoticeData::default()
+    }
+}
+
+/// What those are told who have this permission, in a room or in the whole space.
+fn alert(
+    (gate, permission): (Option<RoomId>, Permission),
+    space: SpaceId,
+    data: NoticeData,
+    envelope: &Envelope,
+    position: &Position,
+) -> News {
+    News::Alert(Box::new(Alert {
+        position: position.clone(),
+        space,
+        gate,
+        permission,
+        notice: AccountNotice {
+            source: Some(position.to_string()),
+            kind: envelope.kind.clone(),
+            at: envelope.time,
+            data,
+        },
+    }))
 }
 
 fn schedule_data(space: SpaceId, event: &ScheduleEvent) -> NoticeData {

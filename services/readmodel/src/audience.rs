@@ -2,7 +2,7 @@
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, Value};
 use uuid::Uuid;
-use veza_events::{AccountId, RoleId, SpaceId};
+use veza_events::{AccountId, Permission, RoleId, RoomId, SpaceId};
 
 use crate::{ReadError, ReadModel};
 
@@ -29,6 +29,39 @@ impl ReadModel {
         let roles: Vec<Uuid> = roles.iter().map(|role| role.uuid()).collect();
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let values = vec![space.uuid().into(), ids(among).into(), roles.into(), most.into()];
+        let ask = async |db| accounts(&db, sql, values.clone()).await;
+        self.0.postgres.ask(ask).await
+    }
+}
+
+impl ReadModel {
+    /// Members who may have a permission in a space, or in a room of it, by what roles and overrides allow. Whether
+    /// they really do is for the workers to say. At most `most`.
+    pub async fn may_hold(
+        &self,
+        space: SpaceId,
+        room: Option<RoomId>,
+        permission: Permission,
+        most: usize,
+    ) -> Result<Vec<AccountId>, ReadError> {
+        let sql = "SELECT m.account FROM read.member m JOIN read.space s ON s.space = m.space
+            WHERE m.space = $1 AND m.standing = 'joined' AND (m.account = s.owner
+                OR EXISTS (SELECT FROM read.role r WHERE r.space = m.space
+                    AND (r.role = m.space OR r.role = ANY(m.roles)) AND $2 = ANY(r.permissions))
+                OR EXISTS (SELECT FROM read.permission_override o
+                    WHERE (o.place = $3 OR o.place = (SELECT category FROM read.room WHERE room = $3))
+                    AND $2 = ANY(o.allow) AND (o.whom = m.account OR o.whom = m.space OR o.whom = ANY(m.roles))))
+            ORDER BY m.account LIMIT $4";
+        let name = serde_json::to_value(permission).ok();
+        let name = name
+            .and_then(|name| name.as_str().map(str::to_owned))
+            .unwrap_or_default();
+        let values = vec![
+            space.uuid().into(),
+            name.clone().into(),
+            room.map(RoomId::uuid).into(),
+            i64::try_from(most).unwrap_or(i64::MAX).into(),
+        ];
         let ask = async |db| accounts(&db, sql, values.clone()).await;
         self.0.postgres.ask(ask).await
     }

@@ -2,6 +2,7 @@
 
 use sea_orm::DbErr;
 use serde::de::DeserializeOwned;
+use time::OffsetDateTime;
 use uuid::Uuid;
 use veza_events::{Permissions, space::Whom};
 
@@ -127,17 +128,24 @@ impl TryFrom<permission_override::Model> for Override {
 
 /// What a row says of the account beside it: handle, name shown, whether it is a bot.
 pub(crate) type Named = (Option<String>, Option<String>, bool);
+/// When the last raid on the space was ended.
+pub(crate) type Released = Option<OffsetDateTime>;
 
-impl TryFrom<(member::Model, Named)> for Member {
+impl TryFrom<(member::Model, Named, Released)> for Member {
     type Error = DbErr;
 
-    fn try_from((row, (handle, display_name, bot)): (member::Model, Named)) -> Result<Self, DbErr> {
+    fn try_from(
+        (row, (handle, display_name, bot), released): (member::Model, Named, Released),
+    ) -> Result<Self, DbErr> {
+        // Who came before a raid was ended is held no more.
+        let counts = released.is_none_or(|released| row.held_since.is_some_and(|since| since > released));
         Ok(Self {
             account: row.account.into(),
             standing: named(&row.standing)?,
             roles: row.roles.into_iter().map(Into::into).collect(),
             muted: row.muted,
             timed_out_until: row.timed_out_until.map(Into::into),
+            held_until: row.held_until.filter(|_| counts).map(Into::into),
             joined_at: row.since.into(),
             handle,
             display_name,

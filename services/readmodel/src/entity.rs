@@ -119,6 +119,8 @@ table!(
         since: OffsetDateTime,
         seq: i64,
         timed_out_until: Option<OffsetDateTime>,
+        held_since: Option<OffsetDateTime>,
+        held_until: Option<OffsetDateTime>,
     }
 );
 

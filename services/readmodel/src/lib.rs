@@ -13,6 +13,7 @@ mod choices;
 mod convert;
 mod directs;
 mod error;
+mod held;
 mod integrations;
 mod mentions;
 mod metrics;

@@ -152,8 +152,9 @@ pub(crate) async fn spaces_of(
     joined.collect()
 }
 
-const MEMBER: &str = "SELECT m.*, a.handle, a.display_name, a.bot
-    FROM read.member m LEFT JOIN read.account a ON a.account = m.account ";
+const MEMBER: &str = "SELECT m.*, a.handle, a.display_name, a.bot, s.raid_released_at
+    FROM read.member m LEFT JOIN read.account a ON a.account = m.account
+    LEFT JOIN read.space s ON s.space = m.space ";
 
 pub(crate) async fn member(
     db: &DatabaseConnection,
@@ -217,7 +218,8 @@ async fn members_of<const N: usize>(
     let members = rows.iter().map(|row| {
         let bot = row.try_get::<Option<bool>>("", "bot")?.unwrap_or(false);
         let names = (row.try_get("", "handle")?, row.try_get("", "display_name")?, bot);
-        Member::try_from((member::Model::from_query_result(row, "")?, names))
+        let released = row.try_get("", "raid_released_at")?;
+        Member::try_from((member::Model::from_query_result(row, "")?, names, released))
     });
     members.collect()
 }

@@ -14,6 +14,7 @@ use veza_events::{
     space::{DirectKind, History, RoomHistory, RoomKind, Whom},
 };
 
+pub use crate::held::HeldMessage;
 pub use crate::purge::MessagePlace;
 pub use crate::reports::{Report, Resolution};
 pub use crate::scheduled::Scheduled;
@@ -203,6 +204,9 @@ pub struct Member {
     pub muted: bool,
     /// The same, until then.
     pub timed_out_until: Option<Timestamp>,
+    /// The same for who came during a raid, unless that was ended or they were let go.
+    #[serde(default)]
+    pub held_until: Option<Timestamp>,
     /// Since when the account is in; for a ban, since when it is banned.
     pub joined_at: Timestamp,
     /// The name others call it by.

@@ -2,7 +2,7 @@
 //! are. `PROPTEST_CASES=1000000 cargo test -p veza-domain fuzz` goes on for hours.
 
 use proptest::{collection::vec, prelude::*};
-use veza_events::space::FilterRule;
+use veza_events::space::{FilterAction, FilterRule};
 
 use super::*;
 use crate::{
@@ -68,6 +68,7 @@ fn rule(kind: FilterKind, entry: &str) -> FilterRule {
         kind,
         entries: vec![entry.into()],
         time_out_s: None,
+        action: FilterAction::Refuse,
         exempt: BTreeSet::new(),
     }
 }

@@ -13,6 +13,7 @@ fn rule(kind: FilterKind, entries: &[&str]) -> FilterRule {
         kind,
         entries: entries.iter().map(|&entry| entry.into()).collect(),
         time_out_s: None,
+        action: veza_events::space::FilterAction::Refuse,
         exempt: BTreeSet::new(),
     }
 }

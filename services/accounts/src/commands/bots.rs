@@ -187,6 +187,7 @@ async fn decided<C: Command>(
     let subject = Subject::Account(bot);
     let about = About {
         primary: &subject,
+        or: None,
         concerns: &|event| !matches!(event, Event::Account(event) if !changes_profile(event)),
     };
     worker.ledger.execute(caller, command, about, decide).await

@@ -28,6 +28,7 @@ pub(super) async fn change(
     let subject = Subject::Account(account);
     let about = About {
         primary: &subject,
+        or: None,
         concerns: &|event| !matches!(event, Event::Account(event) if !changes_profile(event)),
     };
     let written = worker.ledger.execute(caller, &command, about, decide).await?;

@@ -20,8 +20,8 @@ use veza_platform::{
 };
 
 use super::{
-    message::{Place, Timeline},
     space::{changed, structure},
+    timeline::{Place, Timeline},
 };
 use crate::worker::{Parties, Worker};
 

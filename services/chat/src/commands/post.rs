@@ -9,7 +9,7 @@ use veza_platform::contract::{
     chat::{ImportMessage, Post, Posted},
 };
 
-use super::message::{Place, Timeline};
+use super::timeline::{Place, Timeline};
 use crate::worker::Worker;
 
 /// The append is fenced by the author's membership: the log refuses it if that has changed since.

@@ -16,7 +16,8 @@ use veza_platform::{
     ledger::read_problem,
 };
 
-use super::message::{Place, original};
+use super::message::original;
+use super::timeline::Place;
 use crate::{
     sources,
     worker::{Parties, Worker, writes},

@@ -25,9 +25,8 @@ use veza_platform::{
 };
 
 use super::{
-    direct,
-    message::{Due, Place, Timeline},
-    now,
+    direct, now,
+    timeline::{Due, Place, Timeline},
 };
 use crate::{
     cache::Reading,

@@ -321,10 +321,12 @@ pub(super) async fn structure<C: Command + InSpace>(
         | Event::Room(_)
         | Event::Report(_)
         | Event::Schedule(_)
-        | Event::Call(_) => true,
+        | Event::Call(_)
+        | Event::Held(_) => true,
     };
     let about = About {
         primary: &primary,
+        or: None,
         concerns: &concerns,
     };
     worker.change(caller, command, about, parties, decide).await

@@ -16,7 +16,8 @@ use veza_platform::{
     ledger::{Write, read_problem},
 };
 
-use super::message::{Place, original};
+use super::message::original;
+use super::timeline::Place;
 use super::{direct, now};
 use crate::worker::{Parties, Queue, View, Worker, writes};
 

@@ -247,7 +247,8 @@ async fn no_message_is_stored_that_its_author_was_not_allowed() {
                 | Event::Handle(_)
                 | Event::Report(_)
                 | Event::Schedule(_)
-                | Event::Call(_) => false,
+                | Event::Call(_)
+                | Event::Held(_) => false,
             };
             if theirs {
                 reading.take(&recorded);

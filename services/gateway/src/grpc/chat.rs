@@ -242,6 +242,7 @@ impl From<Posted> for PostReply {
             message: posted.message.to_string(),
             position: Some(posted.position.into()),
             duplicate: posted.duplicate,
+            held: posted.held,
         }
     }
 }

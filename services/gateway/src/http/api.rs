@@ -18,6 +18,7 @@ use super::emails::Emails;
 use super::exports::Exports;
 use super::files::Files;
 use super::filters::Filters;
+use super::held::HeldMessages;
 use super::invites::Invites;
 use super::members::Members;
 use super::mentions::MentionsInbox;
@@ -53,7 +54,7 @@ type Operations = (
     Rooms,
     Categories,
     OverridesOf,
-    (Audit, Filters, Reports, Raid, Blocks, Directs),
+    (Audit, Filters, HeldMessages, Reports, Raid, Blocks, Directs),
     (Messages, ScheduledMessages),
     Search,
     Files,
@@ -123,6 +124,7 @@ fn operations(gateway: &Arc<Gateway>) -> Operations {
         (
             Audit(gateway()),
             Filters(gateway()),
+            HeldMessages(gateway()),
             Reports(gateway()),
             Raid(gateway()),
             Blocks(gateway()),

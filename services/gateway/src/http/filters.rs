@@ -36,6 +36,18 @@ enum FilterKind {
     NoInvites,
 }
 
+/// What becomes of a text that a rule catches.
+#[derive(Clone, Copy, Default, Enum, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[oai(remote = "space::FilterAction", rename_all = "snake_case")]
+enum FilterAction {
+    /// It is refused with `message.filtered`.
+    #[default]
+    Refuse,
+    /// It waits for a moderator (`/v1/held`). With files, and as a new text of a message, it is refused.
+    Hold,
+}
+
 /// What must not be said.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,6 +63,8 @@ struct FilterRule {
     entries: Vec<String>,
     /// For how many seconds who says it nevertheless may only read; not at all when absent.
     time_out_s: Option<u32>,
+    /// What becomes of what it catches; `refuse` when absent. One that holds does not time out.
+    action: Option<FilterAction>,
     /// Roles whose holders may say it. Who may `manage_messages` may always.
     #[serde(default)]
     #[oai(default)]
@@ -73,6 +87,7 @@ impl From<FilterRule> for space::FilterRule {
             kind: rule.kind.into(),
             entries: rule.entries,
             time_out_s: rule.time_out_s,
+            action: rule.action.unwrap_or_default().into(),
             exempt: rule.exempt.into_iter().map(Into::into).collect(),
         }
     }
@@ -85,6 +100,7 @@ impl From<space::FilterRule> for FilterRule {
             kind: rule.kind.into(),
             entries: rule.entries,
             time_out_s: rule.time_out_s,
+            action: (rule.action == space::FilterAction::Hold).then_some(FilterAction::Hold),
             exempt: rule.exempt.into_iter().map(RoleId::uuid).collect(),
         }
     }
@@ -108,7 +124,8 @@ impl Filters {
 
     /// Let these be the rules for what is said in a space, and no others. Needs `manage_space`.
     ///
-    /// A message, or a new text of one, that a rule catches is refused with `message.filtered`.
+    /// A message, or a new text of one, that a rule catches is refused with `message.filtered`, or
+    /// waits for a moderator, as the rule says.
     #[oai(
         path = "/v1/spaces/:space/filters",
         method = "put",

@@ -68,7 +68,7 @@ struct MemberChanged {
     seq: u64,
     /// How many messages were taken back with it.
     messages_deleted: Option<u64>,
-    /// Whether there are more; the same request takes them back.
+    /// Whether there are more; they are taken back by and by.
     more_messages: Option<bool>,
 }
 
@@ -86,6 +86,8 @@ struct Member {
     muted: bool,
     /// Until when it may only read, also when that is over.
     timed_out_until: Option<OffsetDateTime>,
+    /// Until when it may only read since it came during a raid, also when that is over; absent once it was let go.
+    held_until: Option<OffsetDateTime>,
     /// Since when.
     joined_at: OffsetDateTime,
     /// The name others call it by; absent for an erased account.
@@ -106,6 +108,7 @@ impl From<rows::Member> for Member {
             roles: row.roles.into_iter().map(veza_events::RoleId::uuid).collect(),
             muted: row.muted,
             timed_out_until: row.timed_out_until.map(veza_events::Timestamp::time),
+            held_until: row.held_until.map(veza_events::Timestamp::time),
             joined_at: row.joined_at.time(),
             handle: row.handle,
             display_name: row.display_name,

@@ -44,11 +44,14 @@ struct NewMessage {
 
 /// A message is stored.
 #[derive(Object)]
+#[oai(skip_serializing_if_is_none)]
 struct MessagePosted {
     /// The message.
     id: Uuid,
-    /// Where it stands in the timeline.
+    /// Where it stands in the timeline, or in the log while it is held.
     seq: u64,
+    /// `true`: a rule of the space holds it back; it is in the timeline once a moderator has let it (`/v1/held`).
+    held: Option<bool>,
 }
 
 /// A stretch of a timeline.
@@ -91,7 +94,8 @@ impl Messages {
         let caller = once.caller_as(&self.0, &session, body.command_id).await?;
         let posted = self.0.say(&caller, command).await?;
         let (id, seq) = (posted.message.uuid(), posted.position.seq);
-        Ok(Created::written(MessagePosted { id, seq }, posted.position))
+        let held = posted.held.then_some(true);
+        Ok(Created::written(MessagePosted { id, seq, held }, posted.position))
     }
 
     #[expect(clippy::too_many_arguments, reason = "one for each parameter of the address")]

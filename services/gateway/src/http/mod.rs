@@ -17,6 +17,7 @@ mod filters;
 mod form;
 mod fresh;
 mod header;
+mod held;
 mod invites;
 mod keys;
 mod limits;

@@ -91,7 +91,7 @@ impl Raid {
         once.change(&self.0, &session, &command).await
     }
 
-    /// Say from how many joins a minute on it is a raid: the owner is told of one by an `account` frame,
+    /// Say from how many joins a minute on it is a raid: those who may `mute` are told of one by an `account` frame,
     /// `space.raid_begun.v1`. Needs `manage_space`.
     #[oai(
         path = "/v1/spaces/:space/raid/brake",

@@ -7,7 +7,6 @@ use poem_openapi::{Enum, Object, OpenApi};
 use serde::Deserialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
-use veza_events::Permission;
 use veza_platform::contract::chat::{ReportMessage, ResolveReport};
 use veza_platform::contract::{Problem, ProblemKind};
 use veza_readmodel::rows;
@@ -237,16 +236,7 @@ impl Reports {
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u16>>,
     ) -> Result<Found<Items<Report>>, Failure> {
         let space = (*space).into();
-        let access = self.0.access.joined(session.account(), space).await?;
-        let managed = access
-            .rooms
-            .iter()
-            .filter(|(_, may)| may.has(Permission::ManageMessages));
-        let gates: Vec<_> = managed.map(|(room, _)| *room).collect();
-        if gates.is_empty() {
-            let detail = "this needs the permission `manage_messages` in a room of the space";
-            return Err(Problem::new(ProblemKind::Forbidden, "space.not_allowed", detail).into());
-        }
+        let gates = self.0.access.managed(session.account(), space).await?;
         let open = state.0.map(|state| state == ReportStanding::Open);
         let page = page::part(cursor.0, limit.0);
         let list = self.0.read.reports(space, &gates, open, &page).await;

@@ -78,11 +78,14 @@ struct HookMessage {
 
 /// A message is stored.
 #[derive(Object)]
+#[oai(skip_serializing_if_is_none)]
 struct HookPosted {
     /// The message.
     id: Uuid,
-    /// Where it stands in the timeline.
+    /// Where it stands in the timeline, or in the log while it is held.
     seq: u64,
+    /// `true`: a rule of the space holds it back until a moderator has let it.
+    held: Option<bool>,
 }
 
 impl From<rows::Webhook> for Webhook {
@@ -230,7 +233,8 @@ impl Webhooks {
         let caller = once.webhook(&self.0, webhook).await?;
         let posted = self.0.say_by_webhook(&caller, command).await?;
         let (id, seq) = (posted.message.uuid(), posted.position.seq);
-        Ok(Created::written(HookPosted { id, seq }, posted.position))
+        let held = posted.held.then_some(true);
+        Ok(Created::written(HookPosted { id, seq, held }, posted.position))
     }
 }
 

@@ -251,4 +251,6 @@ fn escape(html: &mut String, text: &str) {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

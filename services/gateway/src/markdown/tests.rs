@@ -15,7 +15,7 @@ fn meant() -> Meant {
     meant
 }
 
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     html(text, &meant())
 }
 
@@ -123,7 +123,7 @@ fn nesting_ends_somewhere_and_long_texts_take_no_time() {
 
 /// The grammar of what may come out: text without `<`, `>`, `"`, `'` and lone `&`, and tags of a closed set that are
 /// closed in their order.
-fn allowed(html: &str) -> Result<(), String> {
+pub(super) fn allowed(html: &str) -> Result<(), String> {
     let mut open: Vec<&str> = Vec::new();
     let mut rest = html;
     while let Some(at) = rest.find(['<', '>', '"', '\'', '&']) {

@@ -327,6 +327,7 @@ impl Session {
             message: posted.message,
             seq: posted.position.seq,
             duplicate: posted.duplicate,
+            held: posted.held,
         };
         self.peer.outbox.push(&ack.frame());
     }

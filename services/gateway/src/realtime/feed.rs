@@ -110,7 +110,8 @@ async fn dispatch(hub: &Arc<Hub>, record: Record, dirty: &mut Dirty) {
             | Subject::Handle(_)
             | Subject::Report(..)
             | Subject::Schedule(..)
-            | Subject::Call(..),
+            | Subject::Call(..)
+            | Subject::Held(..),
         )
         | Err(_) => {}
     }

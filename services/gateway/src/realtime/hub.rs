@@ -392,12 +392,15 @@ pub(super) fn frame_of(room: &Room, prev: u64, recorded: &Recorded) -> Frame {
         | Event::Member(_)
         | Event::Report(_)
         | Event::Schedule(_)
-        | Event::Call(_) => None,
+        | Event::Call(_)
+        | Event::Held(_) => None,
     };
-    event_frame(
-        &head_of(room, recorded.position.seq, prev, &recorded.envelope),
-        event,
-    )
+    let mut head = head_of(room, recorded.position.seq, prev, &recorded.envelope);
+    if let Some(RoomEvent::MessagePosted(event)) = event {
+        // Not who let it be said.
+        head.by = Some(event.author);
+    }
+    event_frame(&head, event)
 }
 
 /// An event that cannot be decoded here, as clients see it: its place in the chain, and its type.

@@ -293,6 +293,7 @@ fn serve(client: &async_nats::Client, lifecycle: &Lifecycle, worker: &Arc<Worker
                 message,
                 position: position(7),
                 duplicate: false,
+                held: false,
             })
         })
         .on(|_, _: Caller, command: CreateRoom| async move {

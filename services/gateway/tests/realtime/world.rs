@@ -410,6 +410,7 @@ impl Services for World {
                 message: message.into(),
                 position,
                 duplicate: false,
+                held: false,
             })
         })
     }
@@ -453,6 +454,7 @@ impl Services for World {
                 message: about.message,
                 position,
                 duplicate: false,
+                held: false,
             })
         })
     }

@@ -309,6 +309,7 @@ mod tests {
             "KV_MISSED",
             "KV_DRAFTS",
             "KV_EXPORTS",
+            "KV_PURGES",
         ];
         assert_eq!(names, expected);
         assert!(all.iter().all(|stream| stream["num_replicas"] == 3));

@@ -87,7 +87,7 @@ impl Ledger {
         let once = Once {
             caller,
             input: digest_input(command),
-            primary: about.primary,
+            places: [Some(about.primary), about.or],
             made: check_id(caller.command, ambient::now())?,
         };
         if ambient::now() - once.made > FRESH
@@ -240,18 +240,18 @@ impl Ledger {
         }
     }
 
-    /// Looks for an earlier try of the command in the tail of its primary aggregate.
+    /// Looks for an earlier try of the command in the tails of the aggregates that it may have written to.
     async fn done_before(&self, once: &Once<'_>) -> Result<Option<Written>, Problem> {
         let since = once.made - MAX_AHEAD;
-        let tail = self
-            .log
-            .since(&once.primary.to_string(), since, MAX_SEARCH)
-            .await
-            .map_err(read_problem)?;
-        match tail.into_iter().find(|record| once.wrote(record)) {
-            Some(record) => self.same_command(record, once).await.map(Some),
-            None => Ok(None),
+        for place in once.places.into_iter().flatten() {
+            let place = place.to_string();
+            let tail = self.log.since(&place, since, MAX_SEARCH);
+            let tail = tail.await.map_err(read_problem)?;
+            if let Some(record) = tail.into_iter().find(|record| once.wrote(record)) {
+                return self.same_command(record, once).await.map(Some);
+            }
         }
+        Ok(None)
     }
 
     async fn same_command(&self, record: Record, once: &Once<'_>) -> Result<Written, Problem> {
@@ -302,7 +302,8 @@ struct Once<'a> {
     caller: &'a Caller,
     /// What its digest is made of.
     input: Vec<u8>,
-    primary: &'a Subject,
+    /// Where an earlier try would be found.
+    places: [Option<&'a Subject>; 2],
     made: OffsetDateTime,
 }
 

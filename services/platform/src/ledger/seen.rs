@@ -18,6 +18,8 @@ const SEEN_RECORDS: usize = 500;
 pub struct About<'a> {
     /// The aggregate in whose tail an earlier try of the same command would be found.
     pub primary: &'a Subject,
+    /// Where else that may lie.
+    pub or: Option<&'a Subject>,
     /// Whether an event of it changed what the command is about: if so, who saw it before has to look again.
     pub concerns: &'a (dyn Fn(&Event) -> bool + Sync),
 }
@@ -27,6 +29,7 @@ impl<'a> From<&'a Subject> for About<'a> {
     fn from(primary: &'a Subject) -> Self {
         Self {
             primary,
+            or: None,
             concerns: &|_| true,
         }
     }

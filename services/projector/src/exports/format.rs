@@ -215,6 +215,23 @@ parts! {
         #[serde(default)]
         refused: Option<String>,
     }
+    /// A line of `held.jsonl`: what a rule holds back until a moderator has seen it.
+    Held {
+        /// The message that it will be.
+        message: Uuid,
+        /// In which space.
+        space: Uuid,
+        /// In which room.
+        room: Uuid,
+        /// What it says.
+        #[serde(default)]
+        body: Option<String>,
+        /// Which message it answers.
+        #[serde(default)]
+        reply_to: Option<Uuid>,
+        /// When it was written.
+        held_at: String,
+    }
     /// `settings.json`
     Settings {
         /// Up to which event of each room the account has read.
@@ -279,6 +296,7 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("message", of::<Message>()),
         ("reaction", of::<Reaction>()),
         ("scheduled", of::<Scheduled>()),
+        ("held", of::<Held>()),
         ("settings", of::<Settings>()),
         ("space", of::<Space>()),
         ("member", of::<Member>()),

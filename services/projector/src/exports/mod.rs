@@ -197,6 +197,7 @@ impl<O: AsyncWrite + Unpin, P: Fn(Progress)> Run<'_, O, P> {
         self.room_list(&queries::rooms_of_account(id)).await?;
         self.many("reactions.jsonl", &queries::reactions(id)).await?;
         self.many("scheduled.jsonl", &queries::scheduled(id)).await?;
+        self.many("held.jsonl", &queries::held(id)).await?;
         let settings = self.exporter.settings(account).await?;
         let settings = serde_json::to_vec_pretty(&settings).expect("settings are plain data");
         self.archive.add("settings.json", &settings).await?;

@@ -58,6 +58,14 @@ pub(super) fn scheduled(account: Uuid) -> String {
     )
 }
 
+pub(super) fn held(account: Uuid) -> String {
+    format!(
+        "SELECT json_strip_nulls(json_build_object('message', h.message, 'space', h.space, 'room', h.room,
+            'body', h.body, 'reply_to', h.reply_to, 'held_at', h.held_at))::text
+        FROM read.held h WHERE h.author = '{account}' ORDER BY h.held_at, h.message"
+    )
+}
+
 /// Which messages an export has.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Which {

@@ -4,6 +4,7 @@ use sea_orm::sqlx::PgConnection;
 use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
+use veza_events::held::HeldEvent;
 use veza_events::member::MemberEvent;
 use veza_events::report::ReportEvent;
 use veza_events::room::RoomEvent;
@@ -117,6 +118,31 @@ impl<'a> Audit<'a> {
             action: action(event.kind()),
             target: ("message", resolved.message.uuid()),
             reason: resolved.note.as_ref().and_then(Sealed::clear).map(String::as_str),
+            detail: detail.to_string(),
+        });
+    }
+
+    /// What a moderator let be said, or not.
+    pub(super) fn held(&mut self, moment: Moment, event: &'a HeldEvent) {
+        let (space, message, by, detail) = match event {
+            HeldEvent::MessageHeld(_) => return,
+            HeldEvent::MessageApproved(event) => {
+                let detail = json!({ "room": event.room, "author": event.author });
+                (event.space, event.message, event.by, detail)
+            }
+            HeldEvent::MessageRejected(event) => {
+                let detail = json!({ "room": event.room, "author": event.author });
+                (event.space, event.message, event.by, detail)
+            }
+        };
+        self.0.push(Row {
+            space: space.uuid(),
+            seq: moment.seq,
+            at: moment.at,
+            actor: Some(by.uuid()),
+            action: action(event.kind()),
+            target: ("message", message.uuid()),
+            reason: None,
             detail: detail.to_string(),
         });
     }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use veza_events::member::{MemberEvent, Membership, Standing};
 use veza_events::{RoleId, Timestamp};
 
-use super::{Moment, Schema, SqlError, array_literal, wire_name};
+use super::{Moment, Schema, SqlError, array_literal, to_micros, wire_name};
 
 #[derive(Default)]
 pub(super) struct Members<'a>(BTreeMap<(Uuid, Uuid), Change<'a>>);
@@ -59,7 +59,7 @@ impl<'a> Members<'a> {
 
     async fn upsert(&self, connection: &mut PgConnection, schema: Schema) -> Result<u64, SqlError> {
         let (mut spaces, mut accounts, mut standings, mut roles) = (vec![], vec![], vec![], vec![]);
-        let mut timed_out = vec![];
+        let (mut timed_out, mut held_since, mut held_until) = (vec![], vec![], vec![]);
         let (mut muted, mut times, mut known, mut seqs) = (vec![], vec![], vec![], vec![]);
         for ((space, account), change) in self.present(true) {
             spaces.push(*space);
@@ -70,6 +70,8 @@ impl<'a> Members<'a> {
             ));
             muted.push(change.membership.muted);
             timed_out.push(change.membership.timed_out_until.map(Timestamp::time));
+            held_since.push(change.membership.held.map(|held| to_micros(held.since.time())));
+            held_until.push(change.membership.held.map(|held| to_micros(held.until.time())));
             let (Since::Known(at) | Since::Kept(at)) = change.since;
             times.push(at);
             known.push(matches!(change.since, Since::Known(_)));
@@ -79,16 +81,19 @@ impl<'a> Members<'a> {
             return Ok(0);
         }
         let sql =
-            "INSERT INTO {s}.member (space, account, standing, roles, muted, since, seq, timed_out_until)
+            "INSERT INTO {s}.member (space, account, standing, roles, muted, since, seq, timed_out_until,
+                held_since, held_until)
             SELECT u.space, u.account, u.standing, u.roles::uuid[], u.muted,
-                CASE WHEN u.known THEN u.at ELSE COALESCE(m.since, u.at) END, u.seq, u.timed_out
+                CASE WHEN u.known THEN u.at ELSE COALESCE(m.since, u.at) END, u.seq, u.timed_out,
+                u.held_since, u.held_until
             FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bool[], $6::timestamptz[],
-                    $7::bool[], $8::int8[], $9::timestamptz[])
-                AS u (space, account, standing, roles, muted, at, known, seq, timed_out)
+                    $7::bool[], $8::int8[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[])
+                AS u (space, account, standing, roles, muted, at, known, seq, timed_out, held_since, held_until)
             LEFT JOIN {s}.member m ON m.space = u.space AND m.account = u.account
             ON CONFLICT (space, account) DO UPDATE SET standing = excluded.standing, roles = excluded.roles,
                 muted = excluded.muted, since = excluded.since, seq = excluded.seq,
-                timed_out_until = excluded.timed_out_until
+                timed_out_until = excluded.timed_out_until, held_since = excluded.held_since,
+                held_until = excluded.held_until
             WHERE {s}.member.seq < excluded.seq";
         let query = schema
             .query(sql)
@@ -102,6 +107,8 @@ impl<'a> Members<'a> {
             .bind(known)
             .bind(seqs)
             .bind(timed_out)
+            .bind(held_since)
+            .bind(held_until)
             .execute(connection)
             .await?
             .rows_affected())

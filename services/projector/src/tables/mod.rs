@@ -9,6 +9,7 @@ mod attachment;
 mod audit;
 mod bot;
 mod direct;
+mod held;
 mod integration;
 mod member;
 mod message;
@@ -89,6 +90,7 @@ pub(crate) struct Changes<'a> {
     attachments: attachment::Attachments<'a>,
     reports: report::Reports<'a>,
     schedules: schedule::Schedules<'a>,
+    held: held::HeldMessages<'a>,
     unread: unread::Unread,
     participants: participant::Participants,
 }
@@ -149,6 +151,10 @@ impl<'a> Changes<'a> {
                 self.reports.take(moment, event);
                 self.audit.report(moment, event);
             }
+            (Event::Held(event), _) => {
+                self.held.take(moment, event);
+                self.audit.held(moment, event);
+            }
             (Event::Schedule(event), _) => self.schedules.take(moment, event),
             // Who holds a name is decided in the log and asked of nobody here. An event that lies under
             // another aggregate than its type's says nothing that could be shown. Who is in a call is asked of the
@@ -172,6 +178,7 @@ impl<'a> Changes<'a> {
         written.rows += self.directs.write(connection, schema).await?;
         written.rows += self.audit.write(connection, schema).await?;
         written.rows += self.schedules.write(connection, schema).await?;
+        written.rows += self.held.write(connection, schema).await?;
         written.rows += self.attachments.write(connection, schema).await?;
         let rooms = self.rooms.write(connection, schema, &self.reports).await?;
         written.rows += rooms.rows;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use veza_events::space::{Created, History, InviteCreated, RoomCreated, RoomHistory, SpaceEvent};
 use veza_events::{CategoryId, Permissions, RoleId, SpaceId};
 
-use super::{Moment, Schema, SqlError, array_literal, text, uuid_of, wire_name};
+use super::{Moment, Schema, SqlError, array_literal, text, to_micros, uuid_of, wire_name};
 
 /// Name of the role that everybody holds, until it is given another.
 const EVERYONE: &str = "everyone";
@@ -20,6 +20,8 @@ pub(super) struct Spaces<'a> {
     roles: BTreeMap<(Uuid, Uuid), Option<Role<'a>>>,
     rooms: BTreeMap<Uuid, RoomChange<'a>>,
     invites: BTreeMap<Uuid, InviteChange<'a>>,
+    /// Spaces on which a raid was ended, and when.
+    released: BTreeMap<Uuid, OffsetDateTime>,
 }
 
 #[derive(Default)]
@@ -83,6 +85,9 @@ impl<'a> Spaces<'a> {
                 change.previews = event.previews.or(change.previews);
                 change.seq = seq;
             }
+            SpaceEvent::RaidEnded(event) => {
+                self.released.insert(id, to_micros(event.at.time()));
+            }
             SpaceEvent::RoleDefined(event) => {
                 let role = Role {
                     name: &event.name,
@@ -120,7 +125,6 @@ impl<'a> Spaces<'a> {
             | SpaceEvent::RaidBrakeSet(_)
             | SpaceEvent::Arrived(_)
             | SpaceEvent::RaidBegun(_)
-            | SpaceEvent::RaidEnded(_)
             | SpaceEvent::DirectAdded(_)
             | SpaceEvent::WebhookCreated(_)
             | SpaceEvent::WebhookSecretChanged(_)
@@ -141,6 +145,9 @@ impl<'a> Spaces<'a> {
         if !self.changed.is_empty() {
             rows += self.insert_spaces(connection, schema).await?;
             rows += self.update_spaces(connection, schema).await?;
+        }
+        if !self.released.is_empty() {
+            rows += self.release(connection, schema).await?;
         }
         if !self.roles.is_empty() {
             rows += self.upsert_roles(connection, schema).await?;
@@ -196,6 +203,16 @@ impl<'a> Spaces<'a> {
             .bind(seqs)
             .bind(histories)
             .bind(previews);
+        Ok(query.execute(connection).await?.rows_affected())
+    }
+
+    /// Beside what the space is: it is no change of it.
+    async fn release(&self, connection: &mut PgConnection, schema: Schema) -> Result<u64, SqlError> {
+        let (ids, times): (Vec<Uuid>, Vec<OffsetDateTime>) = self.released.iter().unzip();
+        let sql = "UPDATE {s}.space AS s SET raid_released_at = u.at
+            FROM unnest($1::uuid[], $2::timestamptz[]) AS u (space, at)
+            WHERE s.space = u.space AND (s.raid_released_at IS NULL OR s.raid_released_at < u.at)";
+        let query = schema.query(sql).bind(ids).bind(times);
         Ok(query.execute(connection).await?.rows_affected())
     }
 

@@ -53,7 +53,8 @@ impl Unread {
             | Event::Room(_)
             | Event::Report(_)
             | Event::Schedule(_)
-            | Event::Call(_) => {}
+            | Event::Call(_)
+            | Event::Held(_) => {}
         }
     }
 

@@ -5,9 +5,13 @@ use std::io::Cursor;
 use image::{ImageFormat, Rgb, RgbImage};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use tonic::transport::Channel;
 use uuid::Uuid;
 use veza_client::{Person, Socket};
+use veza_gateway::grpc::wire::chat_client::ChatClient;
+use veza_gateway::grpc::wire::{ListRequest, PostRequest};
 
+use crate::grpc;
 use crate::platform::{Platform, eventually};
 
 struct Door {
@@ -296,4 +300,57 @@ async fn what_nobody_posts_is_swept_and_what_was_posted_stays() {
         .await;
     assert_eq!(got.status(), 200);
     image::load_from_memory(&got.bytes().await.unwrap()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_posts_files_over_grpc_by_the_same_rules() {
+    let platform = Platform::with_files(&[]).await;
+    let ([ada, eve], _, room) = platform.people(["ada", "eve"]).await;
+    let door = Door {
+        http: reqwest::Client::new(),
+        url: platform.fleet.url(),
+    };
+    let mut files = Vec::new();
+    for key in ["one", "two"] {
+        let uploaded = door.upload(&ada, room, "name=notes.txt", key, b"a few words".to_vec());
+        files.push(id(&uploaded.await.1).to_owned());
+    }
+    let channel = Channel::from_shared(platform.fleet.url()).unwrap();
+    let mut chat = ChatClient::new(channel.connect().await.unwrap());
+    let with = |file: &str| PostRequest {
+        attachments: vec![file.to_owned()],
+        ..grpc::words(room, "")
+    };
+    for (who, file, refusal) in [
+        (&eve, files[0].clone(), "attachment.not_found"),
+        (&ada, Uuid::nil().to_string(), "attachment.not_found"),
+        (&ada, "notes.txt".to_owned(), "request.malformed"),
+    ] {
+        let refused = grpc::post(&mut chat, &who.access_token(), with(&file)).await;
+        assert_eq!(grpc::reason(&refused.unwrap_err()).1, refusal);
+    }
+    let once = PostRequest {
+        command_id: veza_client::new_id().to_string(),
+        ..with(&files[0])
+    };
+    let token = ada.access_token();
+    let posted = grpc::post(&mut chat, &token, once.clone()).await.unwrap();
+    let again = grpc::post(&mut chat, &token, once).await.unwrap();
+    assert_eq!((&posted.message, again.duplicate), (&again.message, true));
+    let used = grpc::post(&mut chat, &token, with(&files[0])).await;
+    assert_eq!(grpc::reason(&used.unwrap_err()).1, "attachment.used");
+    let range = ListRequest {
+        room: room.to_string(),
+        min_position: posted.position,
+        ..ListRequest::default()
+    };
+    let listed = grpc::list(&mut chat, &eve.access_token(), range).await.unwrap();
+    assert_eq!(listed.messages.len(), 1, "{listed:?}");
+    let file = &listed.messages[0].attachments[0];
+    assert_eq!(
+        (&file.id, file.size, file.name.as_deref()),
+        (&files[0], 11, Some("notes.txt"))
+    );
+    let fetched = door.get(&eve, &format!("/v1/attachments/{}", file.id), &[]).await;
+    assert_eq!(fetched.text().await.unwrap(), "a few words");
 }

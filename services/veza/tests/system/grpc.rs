@@ -40,7 +40,7 @@ pub(crate) fn reason(status: &Status) -> (Code, String) {
     (status.code(), reason.unwrap_or_default())
 }
 
-async fn post(
+pub(crate) async fn post(
     chat: &mut ChatClient<Channel>,
     token: &str,
     message: PostRequest,
@@ -48,7 +48,7 @@ async fn post(
     Ok(chat.post(with_token(message, token)).await?.into_inner())
 }
 
-async fn list(
+pub(crate) async fn list(
     chat: &mut ChatClient<Channel>,
     token: &str,
     message: ListRequest,
@@ -56,7 +56,7 @@ async fn list(
     Ok(chat.list(with_token(message, token)).await?.into_inner())
 }
 
-fn words(room: Uuid, body: &str) -> PostRequest {
+pub(crate) fn words(room: Uuid, body: &str) -> PostRequest {
     PostRequest {
         room: room.to_string(),
         body: body.to_owned(),

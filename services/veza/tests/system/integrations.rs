@@ -11,7 +11,7 @@ use crate::bots::make;
 use crate::platform::{Platform, eventually, words};
 use crate::structure::{code, delete, put};
 
-async fn by_hook(url: &str, body: &Value, key: Option<&str>) -> (u16, Value) {
+pub(crate) async fn by_hook(url: &str, body: &Value, key: Option<&str>) -> (u16, Value) {
     let mut request = reqwest::Client::new().post(url).json(body);
     if let Some(key) = key {
         request = request.header("Idempotency-Key", key);
@@ -21,7 +21,7 @@ async fn by_hook(url: &str, body: &Value, key: Option<&str>) -> (u16, Value) {
 }
 
 /// The address as the test reaches it, whatever the public one is.
-fn local(platform: &Platform, url: &Value) -> String {
+pub(crate) fn local(platform: &Platform, url: &Value) -> String {
     let (_, path) = url.as_str().unwrap().split_once("/v1/").unwrap();
     format!("{}/v1/{path}", platform.fleet.url())
 }

@@ -37,7 +37,7 @@ async fn said(person: &Person, room: Uuid) -> Vec<String> {
         .collect()
 }
 
-async fn told(socket: &mut Socket, kind: &str) -> Value {
+pub(crate) async fn told(socket: &mut Socket, kind: &str) -> Value {
     loop {
         let frame = socket.wait_for("account").await.unwrap();
         if frame["type"] == kind {

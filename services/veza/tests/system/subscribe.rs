@@ -1,5 +1,7 @@
 //! Rooms followed over gRPC: nothing is left out, nothing comes twice, and nobody is told what is not for them.
 
+use std::time::Duration;
+
 use serde_json::json;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
@@ -186,6 +188,27 @@ async fn who_may_not_see_a_room_any_more_is_told_so_and_nothing_else() {
         }
     };
     assert_eq!(reason(&over), (Code::Unauthenticated, "session.ended".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_key_ends_the_stream_within_a_second() {
+    let platform = Platform::start().await;
+    let ([ada], space, room) = platform.people(["ada"]).await;
+    let (bot, key, secret) = crate::bots::make(&ada, "robot", &["messages:read"]).await;
+    put(&ada, &format!("/v1/spaces/{space}/bots/{bot}"), json!({}))
+        .await
+        .unwrap();
+    let token = platform.api().bot(bot, &secret).await.unwrap().access_token();
+    let mut stream = subscribe(&platform, &token, &[(room, None)]).await.unwrap();
+    next(&mut stream).await.unwrap();
+    say(&ada, room, "heard").await;
+    assert_eq!(event(&mut stream).await.body.as_deref(), Some("heard"));
+    delete(&ada, &format!("/v1/bots/{bot}/keys/{key}")).await.unwrap();
+    let over = tokio::time::timeout(Duration::from_secs(1), next(&mut stream)).await;
+    let over = over.expect("it ends within a second").unwrap_err();
+    assert_eq!(reason(&over), (Code::Unauthenticated, "session.ended".into()));
+    say(&ada, room, "not heard").await;
+    assert_eq!(next(&mut stream).await.ok().flatten(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -64,6 +64,9 @@ pub(crate) enum Outgoing<'a> {
         message: MessageId,
         seq: u64,
         duplicate: bool,
+        /// A rule of the space holds it back: no event follows until a moderator has let it.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        held: bool,
     },
     /// Rooms whose events were left out up to these sequences.
     Lag { heads: BTreeMap<RoomId, u64> },

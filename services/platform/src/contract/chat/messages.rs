@@ -142,4 +142,7 @@ pub struct Posted {
     pub position: Position,
     /// Whether it had been stored before, by an earlier try of the same command.
     pub duplicate: bool,
+    /// A rule of the space holds it back: it is in no timeline until a moderator has seen it.
+    #[serde(default)]
+    pub held: bool,
 }

@@ -23,8 +23,8 @@ pub use members::{
 };
 pub use messages::{ChangeMessage, ImportMessage, MessageChange, Post, Posted, SeenMessage};
 pub use moderation::{
-    DeleteMessages, FiltersFound, GetFilters, GetRaid, RaidFound, ReleaseMember, ReportMessage, Reported,
-    ResolveReport, SetFilters, SetRaidBrake, SwitchRaid,
+    DecideHeld, DeleteMessages, FiltersFound, GetFilters, GetRaid, RaidFound, ReleaseMember, ReportMessage,
+    Reported, ResolveReport, SetFilters, SetRaidBrake, SwitchRaid,
 };
 pub use rooms::{ChangeRoom, CreateRoom, OpenThread, PlaceRoom, RoomCreated};
 pub use schedules::{CancelScheduled, ChangeScheduled, MessageScheduled, RefuseScheduled, ScheduleMessage};
@@ -94,6 +94,7 @@ commands! {
     "change_scheduled": ChangeScheduled => Changed,
     "cancel_scheduled": CancelScheduled => Changed,
     "refuse_scheduled": RefuseScheduled => Changed,
+    "decide_held": DecideHeld => Changed,
     "may_export": MayExport => ExportAllowed,
     "get_access": GetAccess => Access,
 }
@@ -153,6 +154,7 @@ in_space!(
     ChangeScheduled,
     CancelScheduled,
     RefuseScheduled,
+    DecideHeld,
     MayExport,
     GetAccess,
 );

@@ -86,6 +86,17 @@ pub struct ResolveReport {
     pub note: Option<String>,
 }
 
+/// Let a message be said that a rule holds back, or not.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DecideHeld {
+    /// In which space.
+    pub space: SpaceId,
+    /// Which one.
+    pub message: MessageId,
+    /// Which of the two.
+    pub approve: bool,
+}
+
 /// Say from how many joins on it is a raid.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SetRaidBrake {

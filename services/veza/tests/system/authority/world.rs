@@ -223,6 +223,7 @@ impl World {
                 made.insert("seq".into(), posted["seq"].to_string());
                 text(&posted["id"])
             }
+            "held" => Box::pin(self.held(case, made)).await,
             "id" => {
                 let room = Box::pin(self.make("room", case, made)).await;
                 let file = self.upload(&room).await;
@@ -284,6 +285,19 @@ impl World {
         };
         made.insert(name.to_owned(), value.clone());
         value
+    }
+
+    /// A message that a rule holds back.
+    async fn held(&mut self, case: &Case, made: &mut BTreeMap<String, String>) -> String {
+        let rule = json!({ "name": "held", "kind": "words", "entries": ["heldback"], "action": "hold" });
+        let filters = format!("/v1/spaces/{}/filters", self.space);
+        self.set(&filters, &json!({ "rules": [rule] })).await;
+        let room = self.make("room", case, made).await;
+        let path = format!("/v1/rooms/{room}/messages");
+        let words = json!({ "body": "heldback" });
+        let posted = self.post_as(Actor::Only("post"), &path, &words).await;
+        assert_eq!(posted["held"], true, "{posted}");
+        text(&posted["id"])
     }
 
     async fn upload(&mut self, room: &str) -> String {
