@@ -1,6 +1,8 @@
 //! What accounts are told of themselves by mail: links that confirm an address or set another password, and that one of
 //! the two is another now. The log says when; each at most once.
 
+mod words;
+
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -12,11 +14,14 @@ use veza_platform::ambient;
 use veza_platform::config::Config;
 use veza_platform::contract::Problem;
 use veza_platform::event_log::{Record, StreamName};
+use veza_platform::kv::Kv;
 use veza_platform::ledger::{Ledger, Recorded, read_envelope};
 use veza_platform::lifecycle::Lifecycle;
 use veza_platform::links::{Link, Purpose};
+use veza_readmodel::Choices;
 
-use crate::mail::{Mail, Words};
+use self::words::words;
+use crate::mail::Mail;
 use crate::metrics::Metrics;
 use crate::place::{KEEP_EVERY, Place};
 
@@ -36,6 +41,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(crate) struct Letters {
     lifecycle: Lifecycle,
     ledger: Ledger,
+    choices: Kv<Choices>,
     queue: mpsc::Sender<Mail>,
     metrics: Metrics,
     public_url: String,
@@ -66,6 +72,7 @@ impl Letters {
     ) -> Self {
         Self {
             lifecycle: lifecycle.clone(),
+            choices: Kv::open(ledger.log(), Choices::BUCKET),
             ledger,
             queue,
             metrics,
@@ -141,50 +148,20 @@ impl Letters {
     }
 
     async fn written(&self, account: AccountId, letter: Letter) -> Result<Mail, Problem> {
-        let at = &self.public_url;
-        let (to, words) = match letter {
-            Letter::Confirm(to, number, until) => {
-                let link = self.link(Purpose::Confirm, account, number, until).await?;
-                let words = Words::new("Confirm your e-mail address")
-                    .paragraph(&format!("This address was given for an account at {at}."))
-                    .link(
-                        "Confirm that you get mail here",
-                        &format!("{at}/confirm-email#{link}"),
-                    )
-                    .paragraph(&format!("The link is good until {}.", shown(until)))
-                    .paragraph("If this was not you, you need not do anything.");
-                (to, words)
+        let chosen = self.choices.get(&account.to_string()).await?;
+        let language = chosen.and_then(|entry| entry.value.ways.language);
+        let link = match &letter {
+            Letter::Confirm(_, number, until) => {
+                self.link(Purpose::Confirm, account, *number, *until).await?
             }
-            Letter::Reset(to, number, until) => {
-                let link = self.link(Purpose::Reset, account, number, until).await?;
-                let words = Words::new("Set another password")
-                    .paragraph(&format!(
-                        "Somebody who cannot sign in to your account at {at} has asked for this mail."
-                    ))
-                    .link("Set another password", &format!("{at}/set-password#{link}"))
-                    .paragraph(&format!(
-                        "The link is good until {}, and once. Your devices are signed out by it.",
-                        shown(until)
-                    ))
-                    .paragraph("If this was not you, you need not do anything: nothing has changed.");
-                (to, words)
-            }
-            Letter::Moved(to) => {
-                let words = Words::new("Your e-mail address was changed")
-                    .paragraph(&format!("Mail for your account at {at} goes to another address from now on."))
-                    .paragraph("If this was not you, somebody else is signed in to your account: turn to who runs it.");
-                (to, words)
-            }
-            Letter::PasswordChanged(to) => {
-                let words = Words::new("Your password was changed")
-                    .paragraph(&format!("Your account at {at} has another password now."))
-                    .link(
-                        "If this was not you, set another one",
-                        &format!("{at}/set-password"),
-                    );
-                (to, words)
-            }
+            Letter::Reset(_, number, until) => self.link(Purpose::Reset, account, *number, *until).await?,
+            Letter::Moved(_) | Letter::PasswordChanged(_) => String::new(),
         };
+        let words = words(language.unwrap_or_default(), &letter, &self.public_url, &link);
+        let (Letter::Confirm(to, ..)
+        | Letter::Reset(to, ..)
+        | Letter::Moved(to)
+        | Letter::PasswordChanged(to)) = letter;
         Ok(Mail {
             to,
             words,
@@ -208,13 +185,6 @@ impl Letters {
         };
         Ok(link.token(&key))
     }
-}
-
-/// To the minute, for people.
-fn shown(until: Timestamp) -> String {
-    let text = until.to_string();
-    let minute = text.get(..16).unwrap_or(&text);
-    format!("{} UTC", minute.replace('T', " "))
 }
 
 /// What the last event of an account's history is told by. Nothing that cannot be opened any more is, and nothing old.

@@ -298,5 +298,10 @@ async fn hours_and_language_are_as_chosen_also_for_what_waits() {
         .unwrap();
     people.eve_is_told(&mailing).await;
     assert_eq!(mailing.now(BEN, "Vous").len(), 1);
+    // Links come in their language as well.
+    let ask = json!({ "login": "ben" });
+    mailing.post("/v1/passwords/link", ask).await.unwrap();
+    let mails = mailing.came(BEN, "Choisissez un autre mot de passe", 1).await;
+    mailing.token(&mails[0], "set-password");
     assert_eq!(people.eve.get(WAYS).await.unwrap(), json!({ "mail": "mentions" }));
 }

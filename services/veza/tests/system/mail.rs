@@ -76,7 +76,7 @@ impl Mailing {
         token.to_owned()
     }
 
-    async fn post(&self, path: &str, body: Value) -> Result<Value, ClientError> {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Result<Value, ClientError> {
         let api = self.platform.api();
         api.call("POST".parse().unwrap(), path, None, Some(&body)).await
     }
