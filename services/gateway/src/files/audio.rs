@@ -2,11 +2,14 @@
 
 use std::io::Cursor;
 
-use symphonia::core::codecs::audio::AudioDecoderOptions;
+use ruopus::OpusDecoder;
+use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
+use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::{FormatOptions, TrackType};
 use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::MetadataOptions;
+use symphonia::core::packet::Packet;
 
 /// Parts of the time that are told apart.
 const PEAKS: usize = 64;
@@ -35,11 +38,13 @@ fn hear(bytes: Vec<u8>, max_seconds: u64) -> Option<Sound> {
     let track = format.default_track(TrackType::Audio)?;
     let id = track.id;
     let params = track.codec_params.as_ref()?.audio()?.clone();
-    let rate = u64::from(params.sample_rate?).max(1);
+    let rate = match params.codec {
+        // Whatever it was recorded at (RFC 7845, 5.1).
+        CODEC_ID_OPUS => 48_000,
+        _ => u64::from(params.sample_rate?).max(1),
+    };
     let announced = track.num_frames.map(|frames| frames.saturating_mul(1_000) / rate);
-    let Ok(mut decoder) =
-        symphonia::default::get_codecs().make_audio_decoder(&params, &AudioDecoderOptions::default())
-    else {
+    let Some(mut decoder) = Decoder::of(&params) else {
         return Some(Sound {
             duration_ms: announced,
             peaks: Vec::new(),
@@ -51,12 +56,9 @@ fn hear(bytes: Vec<u8>, max_seconds: u64) -> Option<Sound> {
             continue;
         }
         // One packet that cannot be decoded is a crackle, not the end.
-        let Ok(sound) = decoder.decode(&packet) else {
+        let Some(channels) = decoder.decode(&packet, &mut samples) else {
             continue;
         };
-        let channels = sound.spec().channels().count().max(1);
-        samples.resize(sound.samples_interleaved(), 0.0);
-        sound.copy_to_slice_interleaved(&mut samples);
         for frame in samples.chunks(channels) {
             let loudest = frame.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
             let part = usize::try_from(frames * PARTS_A_SECOND / rate).unwrap_or(usize::MAX);
@@ -75,6 +77,43 @@ fn hear(bytes: Vec<u8>, max_seconds: u64) -> Option<Sound> {
         duration_ms: Some(announced.map_or(heard, |announced| announced.max(heard))),
         peaks: peaks(&parts),
     })
+}
+
+/// What makes samples of packets.
+enum Decoder {
+    Opus(Box<OpusDecoder>),
+    Other(Box<dyn AudioDecoder>),
+}
+
+impl Decoder {
+    /// `None` for a codec that is unknown here.
+    fn of(params: &AudioCodecParameters) -> Option<Self> {
+        if params.codec == CODEC_ID_OPUS {
+            // Of more channels, packets are several streams (RFC 7845, 5.1.1).
+            let channels = params.channels.as_ref().map_or(1, |channels| channels.count());
+            return (channels <= 2).then(|| Self::Opus(Box::new(OpusDecoder::new(1))));
+        }
+        let options = AudioDecoderOptions::default();
+        let decoder = symphonia::default::get_codecs().make_audio_decoder(params, &options);
+        decoder.ok().map(Self::Other)
+    }
+
+    /// Fills `samples` with those of a packet, interleaved. Returns of how many channels, or `None` if it cannot be
+    /// decoded.
+    fn decode(&mut self, packet: &Packet, samples: &mut Vec<f32>) -> Option<usize> {
+        match self {
+            Self::Opus(decoder) => {
+                *samples = decoder.decode_packet(&packet.data).ok()?;
+                Some(1)
+            }
+            Self::Other(decoder) => {
+                let sound = decoder.decode(packet).ok()?;
+                samples.resize(sound.samples_interleaved(), 0.0);
+                sound.copy_to_slice_interleaved(samples);
+                Some(sound.spec().channels().count().max(1))
+            }
+        }
+    }
 }
 
 /// Brings the parts to a fixed number.
@@ -99,56 +138,4 @@ fn peaks(parts: &[f32]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A WAV (16 bit, mono, 8 kHz): silence, then a tone of full strength.
-    fn wav(silent_ms: u32, loud_ms: u32) -> Vec<u8> {
-        let (silent, loud) = (silent_ms * 8, loud_ms * 8);
-        let data = (silent + loud) * 2;
-        let mut bytes = b"RIFF".to_vec();
-        bytes.extend_from_slice(&(36 + data).to_le_bytes());
-        bytes.extend_from_slice(b"WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data");
-        bytes.extend_from_slice(&data.to_le_bytes());
-        for at in 0..silent + loud {
-            let value: i16 = match at {
-                at if at < silent => 0,
-                at if at % 16 < 8 => i16::MAX,
-                _ => i16::MIN + 1,
-            };
-            bytes.extend_from_slice(&value.to_le_bytes());
-        }
-        bytes
-    }
-
-    #[test]
-    fn a_recording_shows_where_it_is_loud() {
-        let sound = listen(wav(1_000, 1_000), 60);
-        assert_eq!(sound.duration_ms, Some(2_000));
-        assert_eq!(sound.peaks.len(), PEAKS);
-        assert!(
-            sound.peaks[..30].iter().all(|peak| *peak == 0),
-            "{:?}",
-            sound.peaks
-        );
-        assert!(
-            sound.peaks[34..].iter().all(|peak| *peak > 250),
-            "{:?}",
-            sound.peaks
-        );
-    }
-
-    #[test]
-    fn no_more_is_heard_than_allowed_and_the_whole_length_is_told() {
-        let sound = listen(wav(0, 5_000), 1);
-        assert_eq!(sound.duration_ms, Some(5_000));
-        assert_eq!(sound.peaks.len(), PEAKS);
-    }
-
-    #[test]
-    fn what_cannot_be_heard_says_nothing() {
-        for bytes in [b"".to_vec(), b"RIFF\0\0\0\0WAVE".to_vec(), vec![7; 5_000]] {
-            assert_eq!(listen(bytes, 60), Sound::default());
-        }
-    }
-}
+mod tests;
