@@ -23,6 +23,7 @@ pub mod outgoing;
 pub mod postgres;
 pub mod push;
 pub mod runtime;
+pub mod seldom;
 pub mod telemetry;
 pub mod tokens;
 pub mod uploads;

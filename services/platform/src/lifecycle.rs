@@ -5,9 +5,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -17,6 +19,8 @@ use prometheus_client::metrics::MetricType;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::seldom::Seldom;
 
 /// How long tasks have after a hard stop to be dropped; only a task that never yields needs longer.
 const DROP_GRACE: Duration = Duration::from_secs(2);
@@ -280,12 +284,15 @@ impl Lifecycle {
     ) -> impl Future<Output = ()> + Send + 'static {
         let life = self.clone();
         async move {
-            let outcome = tokio::select! {
-                biased;
-                () = life.hard.cancelled() => return,
-                outcome = AssertUnwindSafe(future).catch_unwind() => outcome,
-            };
-            if let Err(panic) = outcome {
+            let mut stopped = pin!(life.hard.cancelled());
+            let mut future = pin!(AssertUnwindSafe(future).catch_unwind());
+            // All tasks share one token, whose locks are looked at no oftener than needed.
+            let seldom = Seldom::default();
+            let outcome = poll_fn(|cx| match seldom.poll(cx, |cx| stopped.as_mut().poll(cx)) {
+                Poll::Ready(()) => Poll::Ready(Ok(())),
+                Poll::Pending => future.as_mut().poll(cx),
+            });
+            if let Err(panic) = outcome.await {
                 life.fail(name, format!("panicked: {}", panic_message(&*panic)));
             }
         }

@@ -3,15 +3,13 @@
 
 use std::io::{self, Read, Write};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll};
 
-use futures::task::AtomicWaker;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext};
 use tokio_tungstenite::tungstenite::{Error, Message};
+use veza_platform::seldom::Seldom;
 
 use super::frames::CloseCode;
 
@@ -23,26 +21,8 @@ pub(super) struct Reader {
     context: WebSocketContext,
     /// Whole frames that tungstenite wants to be written.
     answers: Vec<u8>,
-    readable: Arc<Readable>,
-    /// Wakes by `readable`.
-    waker: Waker,
-}
-
-/// Whether the connection may have something to read. Most often a socket is woken to write, and need not look.
-struct Readable {
-    maybe: AtomicBool,
-    task: AtomicWaker,
-}
-
-impl Wake for Readable {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.maybe.store(true, Ordering::Release);
-        self.task.wake();
-    }
+    /// Most often a socket is woken to write, and need not look whether there is something to read.
+    seldom: Seldom,
 }
 
 impl Reader {
@@ -53,15 +33,10 @@ impl Reader {
             .write_buffer_size(0)
             .max_message_size(Some(max_frame))
             .max_frame_size(Some(max_frame));
-        let readable = Arc::new(Readable {
-            maybe: AtomicBool::new(true),
-            task: AtomicWaker::new(),
-        });
         Self {
             context: WebSocketContext::new(Role::Server, Some(config)),
             answers: Vec::new(),
-            waker: Arc::clone(&readable).into(),
-            readable,
+            seldom: Seldom::default(),
         }
     }
 
@@ -74,23 +49,14 @@ impl Reader {
         io: &mut S,
         cx: &Context<'_>,
     ) -> Poll<Result<Message, Error>> {
-        self.readable.task.register(cx.waker());
-        if !self.readable.maybe.swap(false, Ordering::AcqRel) {
-            return Poll::Pending;
-        }
-        let mut bridge = Bridge {
-            io,
-            cx: &mut Context::from_waker(&self.waker),
-            answers: &mut self.answers,
-        };
-        match self.context.read(&mut bridge) {
-            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
-            outcome => {
-                // There may be more, in the connection or read already.
-                self.readable.maybe.store(true, Ordering::Release);
-                Poll::Ready(outcome)
+        let (context, answers) = (&mut self.context, &mut self.answers);
+        self.seldom.poll(cx, |cx| {
+            let mut bridge = Bridge { io, cx, answers };
+            match context.read(&mut bridge) {
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+                outcome => Poll::Ready(outcome),
             }
-        }
+        })
     }
 
     /// Makes the close frame, or after the client's own close the reply to it.

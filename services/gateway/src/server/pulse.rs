@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -27,6 +28,9 @@ pub(super) struct Patience {
 #[derive(Clone, Debug)]
 pub(super) struct Pulse {
     patience: Patience,
+    begun: Instant,
+    /// Milliseconds from the beginning to the last progress in sending an answer. Sockets send often, so it takes no lock.
+    sent_ms: Arc<AtomicU64>,
     state: Arc<Mutex<State>>,
 }
 
@@ -36,7 +40,7 @@ struct State {
     requests: usize,
     /// Whether there has been any request.
     served: bool,
-    /// Last end of a request, or last progress in sending an answer.
+    /// Last end of a request.
     idle_since: Instant,
     /// First byte of a head that is not complete yet.
     head_since: Option<Instant>,
@@ -46,15 +50,18 @@ struct State {
 
 impl Pulse {
     pub(super) fn new(patience: Patience) -> Self {
+        let begun = Instant::now();
         let state = State {
             requests: 0,
             served: false,
-            idle_since: Instant::now(),
+            idle_since: begun,
             head_since: None,
             first: ([0; 3], 0),
         };
         Self {
             patience,
+            begun,
+            sent_ms: Arc::default(),
             state: Arc::new(Mutex::new(state)),
         }
     }
@@ -74,11 +81,13 @@ impl Pulse {
         if state.requests > 0 {
             return None;
         }
+        let sent = self.begun + Duration::from_millis(self.sent_ms.load(Ordering::Relaxed));
+        let idle_since = state.idle_since.max(sent);
         let http2 = state.first.1 == HTTP2_PREFACE.len() && &state.first.0 == HTTP2_PREFACE;
         Some(match state.head_since {
             Some(since) if !(http2 && state.served) => since + self.patience.head,
-            _ if state.served => state.idle_since + self.patience.idle,
-            _ => state.idle_since + self.patience.head,
+            _ if state.served => idle_since + self.patience.idle,
+            _ => idle_since + self.patience.head,
         })
     }
 
@@ -108,7 +117,8 @@ impl Pulse {
     }
 
     fn sent(&self) {
-        self.state().idle_since = Instant::now();
+        let ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.sent_ms.store(ms, Ordering::Relaxed);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
