@@ -15,6 +15,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, BodyStream, StreamBody};
+use hyper::body::Body as _;
 use poem::endpoint::BoxEndpoint;
 use poem::{Endpoint, EndpointExt, Request, Response};
 use sync_wrapper::SyncStream;
@@ -142,11 +143,14 @@ fn refused(status: Status) -> Response {
 /// tonic's body as poem sends one; its status comes in trailers, which a stream of bytes would lose.
 fn with_trailers(response: http::Response<tonic::body::Body>) -> Response {
     let (parts, body) = response.into_parts();
-    let frames = BodyStream::new(body).map(|frame| frame.map_err(std::io::Error::other));
-    let body = BodyExt::boxed(StreamBody::new(SyncStream::new(frames)));
-    let mut answer = Response::builder()
-        .status(parts.status)
-        .body(poem::Body::from(body));
+    // Of a refusal the headers are all: clients in C and Go take an empty frame behind them for a broken stream.
+    let body = if body.is_end_stream() {
+        poem::Body::empty()
+    } else {
+        let frames = BodyStream::new(body).map(|frame| frame.map_err(std::io::Error::other));
+        poem::Body::from(BodyExt::boxed(StreamBody::new(SyncStream::new(frames))))
+    };
+    let mut answer = Response::builder().status(parts.status).body(body);
     *answer.headers_mut() = parts.headers;
     answer
 }
