@@ -5,107 +5,26 @@ Whatever does not come out as the documentation says ends it with the line that 
 
 import argparse
 import asyncio
+import datetime
+import io
 import json
+import math
 import os
 import secrets
 import struct
 import subprocess
 import sys
-import time
-import urllib.error
 import urllib.request
 import uuid
+import wave
+import zipfile
 import zlib
 
-import websockets
+import trusted
+from friend import Friend, eventually
+from talk import PASSWORD, Refused
 
-from talk import Api, Person, Refused
-
-PATIENCE = 20
 THUMB = "%F0%9F%91%8D"
-
-
-class Friend(Person):
-    """Somebody who reads what was written before, and listens."""
-
-    # What any of us has written last: all of us wait for it before we read.
-    newest = None
-
-    def request(self, method, path, body=None, headers=None):
-        headers = {"content-type": "application/json", **(headers or {})}
-        if "access_token" in self.tokens:
-            headers["authorization"] = "Bearer " + self.tokens["access_token"]
-        if Friend.newest:
-            headers["veza-min-seq"] = Friend.newest
-        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, headers, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                written = answer.headers.get("veza-seq", "")
-                if written.startswith("SPACES"):
-                    Friend.newest = written
-                content = answer.read()
-        except urllib.error.HTTPError as error:
-            raise Refused(error.code, json.loads(error.read() or b"{}")) from None
-        is_json = "json" in (answer.headers.get("content-type") or "")
-        return json.loads(content) if is_json and content else content
-
-    async def upload(self, room, name, content, query=""):
-        """Brings a file, and gives its id."""
-        headers = {"content-type": "application/octet-stream", "idempotency-key": str(uuid.uuid4())}
-        path = f"/v1/rooms/{room}/uploads?name={name}{query}"
-        return (await asyncio.to_thread(self.request, "POST", path, content, headers))["id"]
-
-    async def post(self, room, body, **more):
-        return await self.call("POST", f"/v1/rooms/{room}/messages", {"body": body, **more})
-
-    async def message(self, id, query=""):
-        return (await self.call("GET", f"/v1/messages/{id}{query}"))["message"]
-
-    async def items(self, path):
-        return (await self.call("GET", path))["items"]
-
-    async def refused(self, code, method, path, body=None):
-        """Asks for what is to be refused."""
-        try:
-            answer = await self.call(method, path, body)
-        except Refused as refused:
-            assert f" {code}:" in str(refused), f"{code} expected: {refused}"
-            return
-        raise AssertionError(f"{method} {path} was not refused: {answer}")
-
-    async def listen(self):
-        """Opens a socket; `until` waits for its frames."""
-        ticket = await self.call("POST", "/v1/realtime/tickets", {})
-        address = self.url.replace("http", "ws", 1) + "/v1/realtime"
-        self.socket = await websockets.connect(address, subprotocols=["veza.v1.json"], ping_interval=None)
-        await self.send({"t": "hello", "ticket": ticket["ticket"]})
-        await self.until("ready")
-
-    async def send(self, frame):
-        await self.socket.send(json.dumps(frame))
-
-    async def until(self, kind, fits=lambda frame: True):
-        async def wait():
-            while True:
-                frame = json.loads(await self.socket.recv())
-                if frame["t"] == "ping":
-                    await self.send({"t": "pong"})
-                if frame["t"] == kind and fits(frame):
-                    return frame
-
-        return await asyncio.wait_for(wait(), PATIENCE)
-
-
-async def eventually(what, look):
-    """Waits until `look` finds something."""
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        found = await look()
-        if found:
-            return found
-        await asyncio.sleep(0.1)
-    raise AssertionError(what)
 
 
 async def messages(ada, grace, room):
@@ -146,6 +65,16 @@ def picture(width, height):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
+def recording(seconds):
+    """A WAV: silence, then a tone."""
+    tone = [0 if at < seconds * 4000 else int(24000 * math.sin(at / 3)) for at in range(seconds * 8000)]
+    content = io.BytesIO()
+    with wave.open(content, "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(struct.pack(f"<{len(tone)}h", *tone))
+    return content.getvalue()
+
+
 async def files(ada, grace, room):
     words = b"some words\n"
     ids = [await ada.upload(room, "notes.txt", words), await ada.upload(room, "blue.png", picture(640, 480))]
@@ -155,6 +84,11 @@ async def files(ada, grace, room):
     assert (notes["kind"], blue["kind"], blue["width"]) == ("file", "image", 640), (notes, blue)
     assert blue["blur_hash"] and await grace.call("GET", f"/v1/attachments/{blue['id']}/thumbnail")
     assert await grace.call("GET", f"/v1/attachments/{notes['id']}") == words
+    voice = await grace.upload(room, "voice.wav", recording(2), "&voice=true")
+    said = await grace.post(room, "", attachments=[voice])
+    (voice,) = (await ada.message(said["id"]))["attachments"]
+    assert (voice["kind"], voice["duration_ms"]) == ("voice", 2000), voice
+    assert max(voice["peaks"][:30]) == 0 and min(voice["peaks"][34:]) > 100, voice
 
 
 async def being_there(ada, grace, room):
@@ -269,6 +203,58 @@ async def search(ada, grace, room):
     await eventually("words are found by their stem", found)
 
 
+async def later(ada, grace, room):
+    def soon(seconds):
+        return (datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)).isoformat()
+
+    path = f"/v1/rooms/{room}/scheduled"
+    await grace.refused("schedule.past", "POST", path, {"body": "too late", "at": soon(-60)})
+    kept = await ada.call("POST", path, {"body": "at its time", "at": soon(600)})
+    gone = await ada.call("POST", path, {"body": "never", "at": soon(600)})
+    await ada.call("DELETE", f"/v1/scheduled/{gone['id']}")
+    await ada.call("PATCH", f"/v1/scheduled/{kept['id']}", {"at": soon(2)})
+    said = await grace.until("event", lambda frame: frame["data"].get("body") == "at its time")
+    assert said["by"] == ada.id, said
+
+    async def none_waits():
+        return not await ada.items("/v1/scheduled")
+
+    await eventually("what was said waits no more", none_waits)
+
+
+async def group(ada, grace):
+    alan = Friend(ada.url, "alan")
+    await alan.sign_up()
+    alan.id = (await alan.call("GET", "/v1/accounts/me"))["id"]
+    talk = await ada.call("POST", "/v1/directs", {"accounts": [grace.id, alan.id]})
+    same = await alan.call("POST", "/v1/directs", {"accounts": [ada.id, grace.id]})
+    assert talk["id"] == same["id"], "the same people find the same group"
+    said = await grace.post(talk["room"], "the three of us")
+    assert (await alan.message(said["id"]))["body"] == "the three of us"
+    await alan.call("DELETE", f"/v1/directs/{talk['id']}/members/me")
+    await grace.post(talk["room"], "the two of us")
+    await alan.refused("room.not_found", "GET", f"/v1/rooms/{talk['room']}/messages")
+    between = await alan.call("POST", "/v1/directs", {"accounts": [ada.id]})
+    await ada.call("PUT", f"/v1/accounts/me/blocks/{alan.id}")
+    await alan.refused("room.blocked", "POST", f"/v1/rooms/{between['room']}/messages", {"body": "why?"})
+
+
+async def what_is_kept(ada, space, room):
+    """A person's own data, and a space's history."""
+    for path, inside in [("accounts/me", "messages.jsonl"), (f"spaces/{space}", f"rooms/{room}.jsonl")]:
+        asked = await ada.call("POST", f"/v1/{path}/exports", {"password": PASSWORD})
+
+        async def done():
+            exports = await ada.items("/v1/exports")
+            return any(one["id"] == asked["id"] and one["state"] == "done" for one in exports)
+
+        await eventually("the export is made", done)
+        archive = await ada.call("GET", f"/v1/exports/{asked['id']}/archive")
+        with zipfile.ZipFile(io.BytesIO(archive)) as archive:
+            lines = [json.loads(line) for line in archive.read(inside).splitlines()]
+        assert any("Good morning" in (line.get("body") or "") for line in lines), lines[:3]
+
+
 async def programs(ada, grace, space, room):
     made = await ada.call("POST", "/v1/bots", {"handle": f"dice-{secrets.token_hex(4)}"})
     scopes = {"scopes": ["messages:write", "commands"]}
@@ -346,7 +332,11 @@ async def main():
         ("roles, rooms, overrides, directs", structure(ada, grace, space, room)),
         ("moderation", order(ada, grace, space, room)),
         ("search", search(ada, grace, room)),
+        ("scheduled messages", later(ada, grace, room)),
         ("bot, slash commands, webhook", programs(ada, grace, space, room)),
+        ("groups, blocking", group(ada, grace)),
+        ("gRPC", trusted.talk(ada, grace, room)),
+        ("exports", what_is_kept(ada, space, room)),
     ]:
         await step
         print(name, flush=True)
