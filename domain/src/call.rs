@@ -88,8 +88,23 @@ pub struct CallContext<'a> {
     pub actor: AccountId,
     /// The membership of who asks.
     pub membership: &'a Membership,
+    /// Whether one of two who talk has blocked the other.
+    pub blocked: bool,
     /// How much fits.
     pub limits: CallLimits,
+}
+
+/// What somebody comes in with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The new track.
+    pub track: TrackId,
+    /// What it shows.
+    pub source: TrackSource,
+    /// How it is coded.
+    pub codec: String,
+    /// Names of its layers, best last.
+    pub layers: Vec<String>,
 }
 
 /// What can be asked.
@@ -102,6 +117,15 @@ pub enum CallCommand {
         /// The new stay.
         participant: ParticipantId,
     },
+    /// Be in the call with all that is shown, at once. Who shows nothing watches, and begins no call.
+    Stream {
+        /// The call that begins, if none is open.
+        call: CallId,
+        /// The new stay.
+        participant: ParticipantId,
+        /// What it shows.
+        shows: Vec<Shown>,
+    },
     /// Be in it no more.
     Leave {
         /// Which stay.
@@ -113,14 +137,8 @@ pub enum CallCommand {
     Publish {
         /// Of which stay.
         participant: ParticipantId,
-        /// The new track.
-        track: TrackId,
-        /// What it shows.
-        source: TrackSource,
-        /// How it is coded.
-        codec: String,
-        /// Names of its layers, best last.
-        layers: Vec<String>,
+        /// What.
+        shown: Shown,
     },
     /// Show it no more.
     Unpublish {
@@ -167,14 +185,13 @@ impl Decider for Call {
         let deciding = Deciding { state, context };
         match command {
             CallCommand::Join { call, participant } => deciding.join(call, participant),
-            CallCommand::Leave { participant, gone } => deciding.leave(participant, gone),
-            CallCommand::Publish {
+            CallCommand::Stream {
+                call,
                 participant,
-                track,
-                source,
-                codec,
-                layers,
-            } => deciding.publish(participant, track, source, codec, layers),
+                shows,
+            } => deciding.stream(call, participant, shows),
+            CallCommand::Leave { participant, gone } => deciding.leave(participant, gone),
+            CallCommand::Publish { participant, shown } => deciding.publish(participant, shown),
             CallCommand::Unpublish { participant, track } => deciding.unpublish(participant, track),
             CallCommand::Mute {
                 participant,

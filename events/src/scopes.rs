@@ -43,6 +43,8 @@ scopes! {
     SpacesManage = "spaces:manage",
     /// Take slash commands.
     Commands = "commands",
+    /// Be in calls: watch, stream, moderate.
+    Calls = "calls",
 }
 
 /// A set of scopes: a list of names on the wire, one machine word in memory.

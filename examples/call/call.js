@@ -1,6 +1,7 @@
 // A call in a plain page, by the documented WebSocket alone: docs/realtime.md, "Calls".
 //
-// For programs, `#api=…&token=…&room=…` joins at once, and `&report=/path` posts what was decoded there each second.
+// For programs, `#api=…&token=…&room=…` joins at once, `&codec=av1` shows the camera so, and `&report=/path` posts what was
+// decoded there each second.
 
 const door = document.querySelector("#door");
 const people = document.querySelector("#people");
@@ -20,6 +21,13 @@ door.addEventListener("submit", async (event) => {
 });
 
 const given = new URLSearchParams(location.hash.slice(1));
+/** How the picture is coded; the worker gives it to whoever can show it. */
+const codec = given.get("codec") ?? "vp8";
+/** The last frame of each kind that was told, for reports. */
+const last = {};
+let began = 0;
+let firstPicture = 0;
+
 if (given.has("token")) {
   join(given.get("api"), given.get("token"), given.get("room")).catch((error) => say(error.message));
 }
@@ -74,6 +82,7 @@ async function connect(api, token, told) {
 }
 
 async function join(api, token, room) {
+  began = performance.now();
   const media = await navigator.mediaDevices.getUserMedia({
     audio: true,
     video: { width: 640, height: 360, frameRate: 24 },
@@ -81,6 +90,7 @@ async function join(api, token, room) {
   show("mine", media, "you", true);
   const tiles = new Map();
   const told = (frame) => {
+    last[frame.t] = frame;
     if (frame.t === "call.slots") {
       for (const slot of frame.slots) tiles.get(slot.mid)?.toggleAttribute("hidden", !slot.track);
     } else if (frame.t === "call.reconnect" || frame.t === "closed") {
@@ -93,12 +103,12 @@ async function join(api, token, room) {
   const connection = new RTCPeerConnection();
   const sending = [
     ["microphone", "opus", [], connection.addTransceiver(media.getAudioTracks()[0], { direction: "sendonly" })],
-    ["camera", "vp8", ["q", "h", "f"], connection.addTransceiver(media.getVideoTracks()[0], {
+    ["camera", codec, ["q", "h", "f"], connection.addTransceiver(media.getVideoTracks()[0], {
       direction: "sendonly",
       sendEncodings: [
-        { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 120_000 },
-        { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 350_000 },
-        { rid: "f", maxBitrate: 1_000_000 },
+        { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 120_000, scalabilityMode: "L1T1" },
+        { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 350_000, scalabilityMode: "L1T1" },
+        { rid: "f", maxBitrate: 1_000_000, scalabilityMode: "L1T1" },
       ],
     })],
   ];
@@ -106,10 +116,12 @@ async function join(api, token, room) {
   for (let n = 0; n < Math.min(call.slots.video, MOST_PICTURES); n++) {
     connection.addTransceiver("video", { direction: "recvonly" });
   }
-  preferVp8(connection);
+  prefer(connection);
   connection.ontrack = ({ track, transceiver }) => {
     const tile = show(`line-${transceiver.mid}`, new MediaStream([track]), "", false, track.kind);
-    if (track.kind === "video") tiles.set(transceiver.mid, tile);
+    if (track.kind !== "video") return;
+    tiles.set(transceiver.mid, tile);
+    tile.requestVideoFrameCallback(() => (firstPicture ||= performance.now() - began));
   };
   connection.onconnectionstatechange = () => say(`Connection: ${connection.connectionState}`);
 
@@ -128,13 +140,21 @@ async function join(api, token, room) {
   if (given.has("report")) setInterval(() => report(connection), 1_000);
 }
 
-/** What the worker takes, and short descriptions: each line names only what it may use. */
-function preferVp8(connection) {
-  const useful = RTCRtpReceiver.getCapabilities("video").codecs.filter(
-    ({ mimeType }) => mimeType === "video/VP8" || mimeType === "video/rtx",
-  );
+/** Of each codec the form that all browsers have, so that descriptions stay short. */
+const FORMS = { vp8: "", vp9: "profile-id=0", h264: "packetization-mode=1;profile-level-id=42e01f", av1: "profile=0", h265: "profile-id=1" };
+
+/** What one shows comes in one codec; what others show, in any that can be shown here. */
+function prefer(connection) {
+  const all = RTCRtpReceiver.getCapabilities("video").codecs;
+  const named = (name) => all.filter(({ mimeType }) => mimeType.toLowerCase() === `video/${name}`);
+  const one = (name) => named(name).find(({ sdpFmtpLine }) => (sdpFmtpLine ?? "").includes(FORMS[name]));
+  const own = one(codec);
+  if (!own) throw new Error(`this browser has no ${codec}`);
+  const others = Object.keys(FORMS).map(one).filter(Boolean);
   for (const transceiver of connection.getTransceivers()) {
-    if (transceiver.receiver.track.kind === "video") transceiver.setCodecPreferences(useful);
+    if (transceiver.receiver.track.kind !== "video") continue;
+    const shows = transceiver.direction === "sendonly";
+    transceiver.setCodecPreferences([...(shows ? [own] : others), ...named("rtx")]);
   }
 }
 
@@ -166,16 +186,21 @@ function controls(gateway, connection, media, voice) {
 }
 
 async function report(connection) {
-  const got = { state: connection.connectionState, frames: 0, samples: 0, energy: 0, height: 0, sent: 0 };
-  for (const stats of (await connection.getStats()).values()) {
+  const got = { state: connection.connectionState, frames: 0, samples: 0, energy: 0, height: 0, sent: 0, layers: 0 };
+  Object.assign(got, { first_picture_ms: firstPicture, codecs: [], told: Object.values(last) });
+  const all = await connection.getStats();
+  for (const stats of all.values()) {
     if (stats.type === "inbound-rtp" && stats.kind === "video") {
       got.frames += stats.framesDecoded ?? 0;
       got.height = Math.max(got.height, stats.frameHeight ?? 0);
+      const shown = stats.framesDecoded && all.get(stats.codecId)?.mimeType;
+      if (shown) got.codecs.push(shown.toLowerCase().replace("video/", ""));
     } else if (stats.type === "inbound-rtp" && stats.kind === "audio") {
       got.samples += stats.totalSamplesReceived ?? 0;
       got.energy += stats.totalAudioEnergy ?? 0;
     } else if (stats.type === "outbound-rtp" && stats.kind === "video") {
       got.sent += stats.framesEncoded ?? 0;
+      got.layers += stats.framesEncoded ? 1 : 0;
     }
   }
   await fetch(given.get("report"), { method: "POST", body: JSON.stringify(got) });

@@ -8,8 +8,10 @@ use veza_events::{
     },
 };
 
-use super::{CallContext, CallRejection, CallState, Decision, MAX_LAYERS, MAX_NAME, Participant, Track};
-use crate::space::SpaceRejection;
+use super::{
+    Call, CallContext, CallRejection, CallState, Decision, MAX_LAYERS, MAX_NAME, Participant, Shown, Track,
+};
+use crate::{Decider, space::SpaceRejection};
 
 /// One decision, with all that it looks at.
 pub(super) struct Deciding<'a> {
@@ -29,6 +31,14 @@ impl Deciding<'_> {
         } = *self.context;
         space.requires_in_room(room, membership, actor, permission)?;
         Ok(space.space.ok_or(SpaceRejection::NotFound)?)
+    }
+
+    /// As [`Self::may`], of what two who have blocked one another may not do.
+    fn may_meet(&self, permission: Permission) -> Result<SpaceId, CallRejection> {
+        match self.may(permission)? {
+            _ if self.context.blocked => Err(CallRejection::Blocked),
+            space => Ok(space),
+        }
     }
 
     fn call(&self) -> Result<CallId, CallRejection> {
@@ -57,7 +67,7 @@ impl Deciding<'_> {
         let CallContext {
             room, actor, limits, ..
         } = *self.context;
-        let space = self.may(Permission::View)?;
+        let space = self.may_meet(Permission::View)?;
         if self.state.participants.contains_key(&participant) {
             return Ok(Vec::new());
         }
@@ -92,6 +102,30 @@ impl Deciding<'_> {
             account,
         };
         facts.push(joined.into());
+        Ok(facts)
+    }
+
+    pub(super) fn stream(&self, new: CallId, participant: ParticipantId, shows: Vec<Shown>) -> Decision {
+        self.may_meet(Permission::View)?;
+        if shows.is_empty() {
+            self.call()?;
+        }
+        let mut facts = self.join(new, participant)?;
+        let mut state = self.state.clone();
+        for fact in &facts {
+            Call::evolve(&mut state, fact);
+        }
+        for shown in shows {
+            let deciding = Deciding {
+                state: &state,
+                context: self.context,
+            };
+            let published = deciding.publish(participant, shown)?;
+            for fact in &published {
+                Call::evolve(&mut state, fact);
+            }
+            facts.extend(published);
+        }
         Ok(facts)
     }
 
@@ -137,16 +171,15 @@ impl Deciding<'_> {
         Ok(vec![closed.into()])
     }
 
-    pub(super) fn publish(
-        &self,
-        participant: ParticipantId,
-        track: TrackId,
-        source: TrackSource,
-        codec: String,
-        layers: Vec<String>,
-    ) -> Decision {
+    pub(super) fn publish(&self, participant: ParticipantId, shown: Shown) -> Decision {
+        let Shown {
+            track,
+            source,
+            codec,
+            layers,
+        } = shown;
         let (call, stay) = self.own(participant)?;
-        let space = self.may(permission_for(source))?;
+        let space = self.may_meet(permission_for(source))?;
         if stay.tracks.contains_key(&track) {
             return Ok(Vec::new());
         }
@@ -235,10 +268,10 @@ impl Deciding<'_> {
         self.closed(CloseReason::Ended, Some(self.context.actor))
     }
 
-    /// Who may not see the room any more is taken out; who may not show something any more, shows it no more.
+    /// Who may not see the room any more, or not meet who is there, is taken out; who may not show something any more, shows it no more.
     pub(super) fn review(&self, participant: ParticipantId) -> Decision {
         let (call, stay) = self.own(participant)?;
-        if self.may(Permission::View).is_err() {
+        if self.may_meet(Permission::View).is_err() {
             return self.out(participant, LeaveReason::AccessLost, None);
         }
         let lost = |track: &Track| self.may(permission_for(track.source)).is_err();

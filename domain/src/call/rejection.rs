@@ -34,6 +34,9 @@ pub enum CallRejection {
         "a track has at most {MAX_LAYERS} layers; they and the codec have names of 1 to {MAX_NAME} letters, digits, - and _"
     )]
     Layers,
+    /// One of the two has blocked the other.
+    #[error("one of you has blocked the other")]
+    Blocked,
     /// Nobody is made to be heard.
     #[error("only they themselves can let a muted track be heard again")]
     OnlyOwnerUnmutes,
@@ -53,6 +56,7 @@ impl Reject for CallRejection {
             Self::TooManyDevices(_) => "call.too_many_devices",
             Self::Published(_) => "call.already_published",
             Self::Layers => "call.track_invalid",
+            Self::Blocked => "room.blocked",
             Self::OnlyOwnerUnmutes => "call.only_owner_unmutes",
             Self::Owner => "call.owner",
         }
@@ -65,7 +69,7 @@ impl Reject for CallRejection {
             Self::Full(_) | Self::TooManyDevices(_) => RejectionKind::Limit,
             Self::Published(_) => RejectionKind::Conflict,
             Self::Layers => RejectionKind::Invalid,
-            Self::OnlyOwnerUnmutes | Self::Owner => RejectionKind::Forbidden,
+            Self::Blocked | Self::OnlyOwnerUnmutes | Self::Owner => RejectionKind::Forbidden,
         }
     }
 }

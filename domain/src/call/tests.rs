@@ -52,6 +52,7 @@ impl World {
             space: &self.space,
             actor,
             membership: &self.membership,
+            blocked: false,
             limits: LIMITS,
         }
     }
@@ -156,10 +157,24 @@ fn join(participant: ParticipantId) -> CallCommand {
 fn publish(track: TrackId, source: TrackSource, layers: &[&str]) -> CallCommand {
     CallCommand::Publish {
         participant: MINE,
+        shown: shown(track, source, layers),
+    }
+}
+
+fn shown(track: TrackId, source: TrackSource, layers: &[&str]) -> Shown {
+    Shown {
         track,
         source,
         codec: "opus".into(),
         layers: layers.iter().map(|&name| name.to_owned()).collect(),
+    }
+}
+
+fn stream(shows: Vec<Shown>) -> CallCommand {
+    CallCommand::Stream {
+        call: CALL,
+        participant: MINE,
+        shows,
     }
 }
 
@@ -242,6 +257,79 @@ fn who_does_not_see_the_room_does_not_come_in() {
     world.membership = Membership::default();
     begun
         .when(&world.by(MEMBER), join(MINE))
+        .then_rejected("space.not_found");
+}
+
+#[test]
+fn two_of_whom_one_has_blocked_the_other_do_not_meet() {
+    let world = world(Preset::Team, None);
+    let blocked = CallContext {
+        blocked: true,
+        ..world.by(MEMBER)
+    };
+    for command in [join(MINE), stream(vec![shown(FACE, TrackSource::Camera, &[])])] {
+        given::<Call>([])
+            .when(&blocked, command)
+            .then_rejected("room.blocked");
+    }
+    talking()
+        .when(&blocked, publish(FACE, TrackSource::Camera, &[]))
+        .then_rejected("room.blocked");
+    // Whoever is in already is taken out.
+    let review = CallCommand::Review { participant: MINE };
+    talking()
+        .when(&blocked, review)
+        .then([left(MINE, MEMBER, LeaveReason::AccessLost, None)]);
+    talking()
+        .when(&blocked, leave(false))
+        .then([left(MINE, MEMBER, LeaveReason::Left, None)]);
+}
+
+#[test]
+fn a_stream_comes_in_with_all_that_it_shows_or_not_at_all() {
+    let world = world(Preset::Team, None);
+    let voice = || shown(VOICE, TrackSource::Microphone, &[]);
+    let face = || shown(FACE, TrackSource::Camera, &[]);
+    let all = [
+        opened(),
+        came(MINE, MEMBER),
+        published(VOICE, TrackSource::Microphone),
+        published(FACE, TrackSource::Camera),
+    ];
+    let begun = given::<Call>([]);
+    begun
+        .when(&world.by(MEMBER), stream(vec![voice(), face()]))
+        .then(all.clone());
+    given::<Call>(all)
+        .when(&world.by(MEMBER), stream(vec![voice(), face()]))
+        .then_nothing();
+    begun
+        .when(
+            &world.by(MEMBER),
+            stream(vec![voice(), shown(FACE, TrackSource::Microphone, &[])]),
+        )
+        .then_rejected("call.already_published");
+    begun
+        .when(
+            &world.by(MEMBER),
+            stream(vec![shown(FACE, TrackSource::Camera, &["a b"])]),
+        )
+        .then_rejected("call.track_invalid");
+}
+
+#[test]
+fn who_only_watches_begins_no_call() {
+    let world = world(Preset::Team, None);
+    given::<Call>([])
+        .when(&world.by(MEMBER), stream(Vec::new()))
+        .then_rejected("call.not_open");
+    given::<Call>([opened(), came(THEIRS, LEADER)])
+        .when(&world.by(MEMBER), stream(Vec::new()))
+        .then([came(MINE, MEMBER)]);
+    let mut stranger = world;
+    stranger.membership = Membership::default();
+    given::<Call>([])
+        .when(&stranger.by(MEMBER), stream(Vec::new()))
         .then_rejected("space.not_found");
 }
 

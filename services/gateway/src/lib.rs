@@ -30,6 +30,7 @@ mod scheduled;
 mod scopes;
 mod server;
 mod state;
+mod streams;
 mod tickets;
 
 use std::sync::Arc;

@@ -57,6 +57,7 @@ pub(crate) fn of_operation(method: &Method, path: &str) -> Option<Needs> {
         ["spaces", _, "rooms"] | ["rooms", _] if read => Some(Needs::Token),
         ["spaces", _] | ["spaces", _, "roles" | "invites" | "rooms" | "categories", ..] => structure,
         ["rooms", _] | ["rooms", _, "place"] | ["rooms", _, "overrides", ..] => structure,
+        ["rooms", _, "whip" | "whep" | "streams", ..] => Some(Needs::Scope(Scope::Calls)),
         ["rooms", _, "read"] => Some(Needs::Scope(Scope::MessagesRead)),
         ["rooms", _, "messages" | "uploads" | "pins" | "scheduled", ..] | ["scheduled", ..] => messages,
         ["rooms" | "spaces", _, "notifications"] | ["notifications"] => Some(Needs::Person),

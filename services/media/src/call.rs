@@ -1,6 +1,8 @@
 //! The call of one room: asked one thing after the other, so that nothing is held locked while the log is waited for.
 //! Decides, appends, and only then lets the shard and the people know.
 
+mod connection;
+mod stream;
 mod telling;
 
 use std::{collections::HashMap, sync::Arc};
@@ -8,7 +10,7 @@ use std::{collections::HashMap, sync::Arc};
 use tokio::sync::{mpsc, oneshot};
 use veza_domain::{
     Decider,
-    call::{Call as Calls, CallCommand, CallContext, CallState},
+    call::{Call as Calls, CallCommand, CallContext, CallState, Shown},
 };
 use veza_events::{
     AccountId, Event, ParticipantId, RoomId, SpaceId, Subject, TrackId, call::CallEvent, member::Membership,
@@ -16,7 +18,7 @@ use veza_events::{
 use veza_platform::{
     contract::{
         Caller, Command, Problem,
-        media::{CallAction, CallDone, CallJoined, CallSignal, InCall, JoinCall},
+        media::{CallAction, CallDone, CallJoined, CallSignal, CallStreamed, InCall, JoinCall, StreamCall},
     },
     event_log::{Expect, Position, StreamName},
     ledger::Write,
@@ -32,12 +34,11 @@ use crate::{
 /// Tries to read what was just written, from a replica that may be behind.
 const READS: usize = 20;
 const READ_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
-/// Longest description of a connection that is looked at, in bytes.
-const MAX_SDP: usize = 60_000;
 
 /// What a call is asked.
 pub(crate) enum Ask {
     Join(Caller, JoinCall, oneshot::Sender<Result<CallJoined, Problem>>),
+    Stream(Caller, StreamCall, oneshot::Sender<Result<CallStreamed, Problem>>),
     Act(Caller, Box<InCall>, oneshot::Sender<Result<CallDone, Problem>>),
     /// What the shard tells.
     News(News),
@@ -117,6 +118,7 @@ impl Call {
         match ask {
             // Who does not wait for the answer any more asks again.
             Ask::Join(caller, command, answer) => drop(answer.send(self.join(&caller, &command).await)),
+            Ask::Stream(caller, command, answer) => drop(answer.send(self.stream(&caller, &command).await)),
             Ask::Act(caller, command, answer) => drop(answer.send(self.act(&caller, &command).await)),
             Ask::News(news) => self.hear(news).await,
             Ask::Review(account) => self.review(account).await,
@@ -174,13 +176,11 @@ impl Call {
             }
             CallAction::Candidate { candidate } => {
                 own?;
-                let (answer, answered) = oneshot::channel();
-                let ask = shard::Ask::Candidate(participant, candidate.clone(), answer);
-                if self.shard.ask(ask).await && answered.await.unwrap_or(false) {
-                    return Ok(CallDone::Done);
-                }
-                let detail = "this is no candidate; pass the text of the browser's as it is";
-                Err(Problem::field("call.candidate_invalid", "candidate", detail))
+                self.candidate(participant, candidate).await
+            }
+            CallAction::Patch { fragment, connection } => {
+                own?;
+                self.patch(participant, fragment, connection.as_deref()).await
             }
             CallAction::View {
                 visible,
@@ -202,23 +202,6 @@ impl Call {
         }
     }
 
-    async fn offer(&mut self, participant: ParticipantId, sdp: &str) -> Result<CallDone, Problem> {
-        let refused = |detail: &str| Problem::field("call.offer_invalid", "sdp", detail);
-        if sdp.len() > MAX_SDP {
-            return Err(refused("the description is longer than 60,000 bytes"));
-        }
-        let (answer, answered) = oneshot::channel();
-        let asked = self
-            .shard
-            .ask(shard::Ask::Offer(participant, sdp.to_owned(), answer))
-            .await;
-        match answered.await {
-            Ok(Ok(sdp)) if asked => Ok(CallDone::Answered { sdp }),
-            Ok(Err(error)) => Err(refused(&error.to_string())),
-            Ok(Ok(_)) | Err(_) => Err(Problem::unavailable("the worker is stopping; join again", 250)),
-        }
-    }
-
     /// What the log is told of.
     async fn act_in_log(
         &mut self,
@@ -237,10 +220,12 @@ impl Call {
                 let track: TrackId = caller.command.derive(account.uuid(), "track");
                 let publish = CallCommand::Publish {
                     participant,
-                    track,
-                    source: *source,
-                    codec: codec.clone(),
-                    layers: rids.clone(),
+                    shown: Shown {
+                        track,
+                        source: *source,
+                        codec: codec.clone(),
+                        layers: rids.clone(),
+                    },
                 };
                 self.decide(caller, command, &publish).await?;
                 let publish = Publish {
@@ -274,9 +259,10 @@ impl Call {
                 gone: *gone,
             },
             // Nothing of these goes into the log.
-            CallAction::Offer { .. } | CallAction::Candidate { .. } | CallAction::View { .. } => {
-                return Ok(CallDone::Done);
-            }
+            CallAction::Offer { .. }
+            | CallAction::Candidate { .. }
+            | CallAction::Patch { .. }
+            | CallAction::View { .. } => return Ok(CallDone::Done),
         };
         self.decide(caller, command, &asked).await?;
         Ok(CallDone::Done)
@@ -307,6 +293,7 @@ impl Call {
                     space: &rights.space,
                     actor,
                     membership: &rights.membership,
+                    blocked: rights.blocked,
                     limits: worker.limits,
                 };
                 let facts = Calls::decide(&state, &context, ask.clone())?;
@@ -342,6 +329,7 @@ impl Call {
             space: &space,
             actor: AccountId::new(uuid::Uuid::nil()),
             membership: &membership,
+            blocked: false,
             limits: worker.limits,
         };
         let facts = Calls::decide(&self.state, &context, CallCommand::Abandon)?;

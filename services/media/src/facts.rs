@@ -3,6 +3,7 @@
 
 use veza_domain::{
     Decider,
+    account::{Account, AccountState},
     call::{Call, CallState},
     member::{Member, at_present},
     space::{Space, SpaceState},
@@ -27,6 +28,8 @@ pub(crate) struct Rights {
     pub(crate) space: SpaceState,
     /// As it counts now.
     pub(crate) membership: Membership,
+    /// Whether it is a conversation of two, and one of them has blocked the other.
+    pub(crate) blocked: bool,
 }
 
 impl Facts {
@@ -51,16 +54,54 @@ impl Facts {
         if let Some(present) = at_present(&membership, &space, ambient::now().into()) {
             membership = present;
         }
-        Ok(Rights { space, membership })
+        let other = space.direct.as_ref().and_then(|direct| direct.other(account));
+        let blocked = match other {
+            None => false,
+            Some(other) => {
+                let (mine, theirs) = futures::try_join!(self.account(account), self.account(other))?;
+                mine.blocked.contains(&other) || theirs.blocked.contains(&account)
+            }
+        };
+        Ok(Rights {
+            space,
+            membership,
+            blocked,
+        })
+    }
+
+    async fn account(&self, account: AccountId) -> Result<AccountState, Problem> {
+        let of_account = |event| {
+            let Event::Account(event) = event else {
+                return None;
+            };
+            Some(event)
+        };
+        self.folded::<Account>(&Subject::Account(account), of_account)
+            .await
     }
 
     pub(crate) async fn space(&self, space: SpaceId) -> Result<SpaceState, Problem> {
-        let subject = Subject::Space(self.shards.of(space), space).to_string();
-        let records = self.log.load(&subject, 0).await.map_err(read_problem)?;
-        let mut state = SpaceState::default();
-        for record in records {
-            if let Some(Event::Space(event)) = decode(&record)? {
-                Space::evolve(&mut state, &event);
+        let subject = Subject::Space(self.shards.of(space), space);
+        let of_space = |event| {
+            let Event::Space(event) = event else {
+                return None;
+            };
+            Some(event)
+        };
+        self.folded::<Space>(&subject, of_space).await
+    }
+
+    /// What the log has of an aggregate.
+    async fn folded<D: Decider<State: Default>>(
+        &self,
+        subject: &Subject,
+        pick: fn(Event) -> Option<D::Event>,
+    ) -> Result<D::State, Problem> {
+        let records = self.log.load(&subject.to_string(), 0).await;
+        let mut state = D::State::default();
+        for record in records.map_err(read_problem)? {
+            if let Some(event) = decode(&record)?.and_then(pick) {
+                D::evolve(&mut state, &event);
             }
         }
         Ok(state)

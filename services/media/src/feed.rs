@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use futures::{StreamExt, stream};
-use veza_events::Subject;
+use veza_events::{Event, Subject, account::AccountEvent};
 use veza_platform::{
     event_log::{EventLog, Live},
     runtime::Runtime,
 };
 
-use crate::worker::Worker;
+use crate::{facts, worker::Worker};
 
 /// Everything that changes who may do what.
-const SUBJECTS: [&str; 2] = ["live.*.space.>", "live.*.member.>"];
+const SUBJECTS: [&str; 3] = ["live.*.space.>", "live.*.member.>", "live.account.>"];
 
 /// Subscribes, waiting for the log where needed; then follows on a task of the role.
 pub(crate) async fn start(rt: &Runtime, log: &EventLog, worker: &Arc<Worker>) -> anyhow::Result<()> {
@@ -30,9 +30,15 @@ pub(crate) async fn start(rt: &Runtime, log: &EventLog, worker: &Arc<Worker>) ->
                     Ok(Subject::Member(_, space, account)) => {
                         worker.review(Some(space), Some(account)).await;
                     }
+                    // Who blocks somebody meets them no more.
+                    Ok(Subject::Account(account)) => {
+                        let event = facts::decode(&record).ok().flatten();
+                        if let Some(Event::Account(AccountEvent::Blocked(_))) = event {
+                            worker.review(None, Some(account)).await;
+                        }
+                    }
                     Ok(
-                        Subject::Account(_)
-                        | Subject::Handle(_)
+                        Subject::Handle(_)
                         | Subject::Room(..)
                         | Subject::Report(..)
                         | Subject::Schedule(..)

@@ -142,7 +142,10 @@ async fn serve(rt: &Runtime, client: &async_nats::Client, worker: &Arc<Worker>) 
         concurrency,
     };
     let placing = Router::new(Arc::clone(worker)).on(worker::place);
-    let acting = Router::new(Arc::clone(worker)).on(worker::join).on(worker::act);
+    let acting = Router::new(Arc::clone(worker))
+        .on(worker::join)
+        .on(worker::stream)
+        .on(worker::act);
     let at = format!("cmd.media.at.{}", worker.id);
     futures::try_join!(
         bus::serve(

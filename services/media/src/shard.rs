@@ -21,7 +21,7 @@ use veza_events::{ParticipantId, RoomId, TrackId};
 use veza_platform::config::MediaConfig;
 
 use crate::{
-    core::{Core, Datagram, News, OfferError, Publish, Setup, Wishes},
+    core::{Answered, Core, Datagram, News, OfferError, PatchError, Patched, Publish, Setup, Wishes},
     metrics::ShardMetrics,
 };
 
@@ -41,8 +41,19 @@ const NEWS: usize = 4_096;
 pub(crate) enum Ask {
     Join(RoomId, ParticipantId),
     Leave(ParticipantId),
-    Offer(ParticipantId, String, oneshot::Sender<Result<String, OfferError>>),
+    Offer(
+        ParticipantId,
+        String,
+        oneshot::Sender<Result<Answered, OfferError>>,
+    ),
     Candidate(ParticipantId, String, oneshot::Sender<bool>),
+    /// A part of a description, and which connection it is for.
+    Patch(
+        ParticipantId,
+        String,
+        Option<String>,
+        oneshot::Sender<Result<Patched, PatchError>>,
+    ),
     Publish(ParticipantId, Publish),
     Unpublish(ParticipantId, TrackId),
     Mute(RoomId, TrackId, bool),
@@ -205,6 +216,10 @@ impl Running {
             }
             Ask::Candidate(participant, text, answer) => {
                 answer.send(core.candidate(now, participant, &text)).ok();
+            }
+            Ask::Patch(participant, part, connection, answer) => {
+                let patched = core.patch(now, participant, &part, connection.as_deref());
+                answer.send(patched).ok();
             }
             Ask::Publish(participant, publish) => {
                 core.publish(participant, &publish);

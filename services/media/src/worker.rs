@@ -12,7 +12,10 @@ use veza_events::{AccountId, Permission, RoomId, SpaceId};
 use veza_platform::{
     contract::{
         Caller, Problem, ProblemKind,
-        media::{CallDone, CallJoined, CallPlaced, CallSlots, InCall, JoinCall, PlaceCall},
+        media::{
+            CallDone, CallJoined, CallPlaced, CallSlots, CallStreamed, InCall, JoinCall, PlaceCall,
+            StreamCall,
+        },
     },
     ledger::Ledger,
     lifecycle::Lifecycle,
@@ -175,6 +178,16 @@ pub(crate) async fn join(
     let call = worker.open(command.space, command.room).await?;
     let (answer, answered) = oneshot::channel();
     ask(&call, Ask::Join(caller, command, answer), answered).await
+}
+
+pub(crate) async fn stream(
+    worker: Arc<Worker>,
+    caller: Caller,
+    command: StreamCall,
+) -> Result<CallStreamed, Problem> {
+    let call = worker.open(command.space, command.room).await?;
+    let (answer, answered) = oneshot::channel();
+    ask(&call, Ask::Stream(caller, command, answer), answered).await
 }
 
 pub(crate) async fn act(worker: Arc<Worker>, caller: Caller, command: InCall) -> Result<CallDone, Problem> {

@@ -4,11 +4,13 @@
 
 mod certificates;
 mod folder;
+mod frames;
 mod servers;
 mod web;
 
 pub use certificates::TestCertificates;
 pub use folder::TestFolder;
+pub use frames::Frames;
 pub use servers::{
     OnFolder, Servers, TestCluster, TestNats, TestPostgres, TestRedis, TestS3, fresh_database, servers,
 };

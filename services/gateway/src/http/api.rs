@@ -38,6 +38,7 @@ use super::search::Search;
 use super::sessions::Sessions;
 use super::slash::Slashes;
 use super::spaces::Spaces;
+use super::streams::Streams;
 use super::tickets::TicketDesk;
 use super::unread::Unread;
 use super::ways::WaysToTell;
@@ -57,7 +58,7 @@ type Operations = (
     (Audit, Filters, HeldMessages, Reports, Raid, Blocks, Directs),
     (Messages, ScheduledMessages),
     Search,
-    Files,
+    (Files, Streams),
     (Unread, MentionsInbox, Drafts, Notifications, WaysToTell, Push),
     (OneMessage, LinkPreviews),
     TicketDesk,
@@ -132,7 +133,7 @@ fn operations(gateway: &Arc<Gateway>) -> Operations {
         ),
         (Messages(gateway()), ScheduledMessages(gateway())),
         Search(gateway()),
-        Files(gateway()),
+        (Files(gateway()), Streams(gateway())),
         (
             Unread(gateway()),
             MentionsInbox(gateway()),

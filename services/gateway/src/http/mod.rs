@@ -48,12 +48,14 @@ mod roles;
 mod rooms;
 mod scheduled;
 mod scopes;
+mod sdp;
 mod search;
 mod seen;
 mod session;
 mod sessions;
 mod slash;
 mod spaces;
+mod streams;
 mod tags;
 #[cfg(test)]
 mod tests;

@@ -9,11 +9,12 @@ use super::problem::Failure;
 
 /// What a page may send.
 const ALLOWED_HEADERS: &str =
-    "authorization, content-type, idempotency-key, if-none-match, traceparent, veza-min-seq";
+    "authorization, content-type, idempotency-key, if-match, if-none-match, traceparent, veza-min-seq";
 /// What a page may send it with.
 const ALLOWED_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 /// What a page may read of an answer.
-const EXPOSED_HEADERS: &str = "etag, ratelimit, ratelimit-policy, retry-after, veza-seq, x-request-id";
+const EXPOSED_HEADERS: &str =
+    "etag, link, location, ratelimit, ratelimit-policy, retry-after, veza-seq, x-request-id";
 /// How long a browser need not ask again, seconds.
 const MAX_AGE: &str = "600";
 

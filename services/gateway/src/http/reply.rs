@@ -99,6 +99,17 @@ impl Changed {
     }
 }
 
+/// A header of an answer, in the document.
+pub(super) fn header(name: &str, description: &str) -> MetaHeader {
+    MetaHeader {
+        name: name.to_owned(),
+        description: Some(description.to_owned()),
+        required: false,
+        deprecated: false,
+        schema: String::schema_ref(),
+    }
+}
+
 impl<const STATUS: u16, T: ToJSON> IntoResponse for Reply<STATUS, T> {
     fn into_response(self) -> Response {
         let tag = self.tag.map(|tag| match tag {
@@ -125,16 +136,9 @@ impl<const STATUS: u16, T: ToJSON> IntoResponse for Reply<STATUS, T> {
 
 impl<const STATUS: u16, T: ToJSON> ApiResponse for Reply<STATUS, T> {
     fn meta() -> MetaResponses {
-        let text = |name: &str, description: &str| MetaHeader {
-            name: name.to_owned(),
-            description: Some(description.to_owned()),
-            required: false,
-            deprecated: false,
-            schema: String::schema_ref(),
-        };
         let headers = vec![
-            text("Veza-Seq", "Where the write lies, `<stream>/<sequence>`."),
-            text(
+            header("Veza-Seq", "Where the write lies, `<stream>/<sequence>`."),
+            header(
                 "ETag",
                 "Begins with the sequence of the last change; for `If-Match`.",
             ),

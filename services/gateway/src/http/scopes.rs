@@ -32,6 +32,10 @@ pub(super) enum Scope {
     #[serde(rename = "commands")]
     #[oai(rename = "commands")]
     Commands,
+    /// Be in calls: watch, stream, moderate.
+    #[serde(rename = "calls")]
+    #[oai(rename = "calls")]
+    Calls,
 }
 
 /// The set as a list.

@@ -19,6 +19,8 @@ pub(super) enum Chapter {
     Bots,
     /// Files that come with messages.
     Files,
+    /// Live sound and pictures.
+    Calls,
     /// The way to the WebSocket.
     Realtime,
 }

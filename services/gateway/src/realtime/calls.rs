@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures::StreamExt;
 use tokio::task::AbortHandle;
@@ -17,10 +16,7 @@ use super::commands::Session;
 use super::frames::{Frame, Outgoing};
 use super::hub::Hub;
 use super::sockets::SocketKey;
-
-/// Tries to join while a call moves from one worker to another; a worker that died is noticed within two seconds.
-const TRIES: u32 = 10;
-const PAUSE: Duration = Duration::from_millis(300);
+use crate::streams::patiently;
 
 /// What is asked of a call.
 #[derive(Debug)]
@@ -136,6 +132,11 @@ impl Session {
                 let answer = Outgoing::CallAnswer { id, sdp: &sdp };
                 self.peer.outbox.push(&answer.frame());
             }
+            CallDone::Patched { .. } => {
+                return Err(Problem::internal(
+                    &"another answer than to anything that a frame asks",
+                ));
+            }
             CallDone::Published { track } => {
                 self.peer
                     .outbox
@@ -174,7 +175,7 @@ impl Session {
             call: joined.call,
             participant: joined.participant,
             participants: &joined.participants,
-            ice_servers: &[],
+            ice_servers: &hub.services.ice_servers(account),
             slots: joined.slots,
         };
         peer.outbox.push(&frame.frame());
@@ -207,23 +208,14 @@ impl Session {
         command: CommandId,
     ) -> Result<(CallPlaced, CallJoined), Problem> {
         let services = &self.hub.services;
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let joining = async {
-                let place = PlaceCall { space, room };
-                let placed = services.place_call(self.caller(command), place).await?;
-                let join = JoinCall { space, room };
-                let joined = services.join_call(placed.worker.clone(), self.caller(command), join);
-                Ok::<_, Problem>((placed, joined.await?))
-            };
-            match joining.await {
-                Ok(joined) => return Ok(joined),
-                Err(problem) if problem.kind == ProblemKind::Unavailable && tries < TRIES => {
-                    tokio::time::sleep(PAUSE).await;
-                }
-                Err(problem) => return Err(problem),
-            }
-        }
+        patiently(|| async {
+            let place = PlaceCall { space, room };
+            let placed = services.place_call(self.caller(command), place).await?;
+            let join = JoinCall { space, room };
+            let joined = services.join_call(placed.worker.clone(), self.caller(command), join);
+            let joined = joined.await?;
+            Ok((placed, joined))
+        })
+        .await
     }
 }

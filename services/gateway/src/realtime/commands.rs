@@ -72,7 +72,7 @@ impl Command {
     /// What it asks of the token of a bot.
     fn needs(&self) -> Needs {
         match self {
-            Self::Call { .. } => Needs::Person,
+            Self::Call { .. } => Needs::Scope(Scope::Calls),
             Self::Unwatch { .. } | Self::Presence { .. } => Needs::Token,
             Self::Watch { .. } | Self::Read { .. } => Needs::Scope(Scope::MessagesRead),
             Self::Typing { .. } | Self::Send { .. } | Self::Change { .. } => {

@@ -16,6 +16,7 @@ use crate::changes::About;
 use crate::problems;
 use crate::rooms::Place;
 use crate::state::Gateway;
+use crate::streams::IceServer;
 
 /// Whose socket it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +94,12 @@ pub trait Services: Send + Sync + 'static {
     /// # Errors
     /// The workers' refusal; `platform.unavailable` when there is none.
     fn place_call(&self, caller: Caller, place: PlaceCall) -> BoxFuture<'_, Result<CallPlaced, Problem>>;
+
+    /// Servers that help an account to find a way to a worker; none, if nobody names any.
+    fn ice_servers(&self, account: AccountId) -> Vec<IceServer> {
+        let _ = account;
+        Vec::new()
+    }
 
     /// Joins the call of a room at the worker that carries it.
     ///
@@ -206,6 +213,10 @@ impl Services for Gateway {
 
     fn place_call(&self, caller: Caller, place: PlaceCall) -> BoxFuture<'_, Result<CallPlaced, Problem>> {
         Box::pin(async move { Gateway::place_call(self, &caller, &place).await })
+    }
+
+    fn ice_servers(&self, account: AccountId) -> Vec<IceServer> {
+        Gateway::ice_servers(self, account)
     }
 
     fn join_call(

@@ -85,7 +85,12 @@ impl Call {
         }
     }
 
-    async fn of_itself(&mut self, caller: &Caller, participant: ParticipantId, action: CallAction) {
+    pub(super) async fn of_itself(
+        &mut self,
+        caller: &Caller,
+        participant: ParticipantId,
+        action: CallAction,
+    ) {
         let command = InCall {
             room: self.room,
             participant,

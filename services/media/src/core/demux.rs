@@ -25,9 +25,19 @@ impl Demux {
         self.by_name.insert(ufrag, key);
     }
 
+    /// A session goes on under another name.
+    pub(crate) fn rename(&mut self, old: &str, new: String, key: PeerKey) {
+        self.by_name.remove(old);
+        self.by_name.insert(new, key);
+    }
+
     /// A session has ended.
     pub(crate) fn forget(&mut self, ufrag: &str, key: PeerKey) {
         self.by_name.remove(ufrag);
+        self.forget_addresses(key);
+    }
+
+    pub(crate) fn forget_addresses(&mut self, key: PeerKey) {
         self.by_address.retain(|_, known| *known != key);
     }
 

@@ -7,12 +7,15 @@
 
 mod allocator;
 mod demux;
+mod format;
 mod path;
 mod peer;
 mod rates;
 mod rewrite;
 mod room;
+mod sdp;
 mod session;
+mod signalling;
 mod speakers;
 #[cfg(test)]
 mod tests;
@@ -27,13 +30,15 @@ use std::{
 use veza_events::{ParticipantId, RoomId, TrackId, call::TrackSource};
 
 use demux::Demux;
-use peer::{Peer, Slot};
+use peer::Peer;
 use room::Room;
-use session::{BadOffer, Incoming, Out, Session, Told};
+use session::{Incoming, Out, Session, Told};
 use track::{Layer, Track};
 
 pub(crate) use peer::Wishes;
+pub(crate) use sdp::{Offered, offered};
 pub(crate) use session::{Datagram, Setup};
+pub(crate) use signalling::{Answered, OfferError, PatchError, Patched};
 
 /// How often slots and layers are looked at.
 pub(crate) const TICK: Duration = Duration::from_millis(200);
@@ -94,23 +99,6 @@ pub(crate) struct Carried {
     pub(crate) packets_out: u64,
     /// Pictures that stand alone that were asked for.
     pub(crate) keyframes: u64,
-}
-
-/// Why an offer is not answered.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum OfferError {
-    /// There is no such peer; it may be gone.
-    #[error("there is no such participant")]
-    NoPeer,
-    /// It cannot be understood, or has what is not taken.
-    #[error("{0}")]
-    Bad(String),
-}
-
-impl From<BadOffer> for OfferError {
-    fn from(error: BadOffer) -> Self {
-        Self::Bad(error.to_string())
-    }
 }
 
 /// One shard.
@@ -216,43 +204,6 @@ impl Core {
             }
         }
         self.reassign(peer.room);
-    }
-
-    /// Answers the offer of a participant. Lines on which it only receives become its slots.
-    pub(crate) fn offer(
-        &mut self,
-        now: Instant,
-        participant: ParticipantId,
-        sdp: &str,
-    ) -> Result<String, OfferError> {
-        let key = self.key(participant).ok_or(OfferError::NoPeer)?;
-        let peer = self.peers[key.0].as_mut().ok_or(OfferError::NoPeer)?;
-        let answer = peer.session.offer(sdp)?;
-        self.flush_peer(now, key);
-        let peer = self.peers[key.0].as_mut().ok_or(OfferError::NoPeer)?;
-        for line in peer.session.lines() {
-            let known = peer.slots.iter().any(|slot| slot.mid == line.mid);
-            if line.gives && !known {
-                peer.slots.push(Slot::new(line.mid, line.is_audio, self.next_seq));
-                self.next_seq = self.next_seq.wrapping_add(7_919) & 0x7fff;
-            }
-        }
-        let (room, announced) = (peer.room, std::mem::take(&mut peer.announced));
-        for publish in announced {
-            self.publish(participant, &publish);
-        }
-        self.reassign(room);
-        Ok(answer)
-    }
-
-    /// Takes a candidate of a participant; whether it can be understood.
-    pub(crate) fn candidate(&mut self, now: Instant, participant: ParticipantId, text: &str) -> bool {
-        let Some(key) = self.key(participant) else {
-            return false;
-        };
-        let taken = self.peer(key).is_some_and(|peer| peer.session.candidate(text));
-        self.flush_peer(now, key);
-        taken
     }
 
     /// Lets a track be forwarded: at once, or when its m-line comes. Whether it is forwarded now.

@@ -6,8 +6,9 @@ use veza_events::{RoomId, call::TrackKind};
 
 use super::{
     CONNECTING, Core, News, PeerKey, SlotView,
+    format::Front,
     session::{Incoming, Out, Told},
-    speakers, track,
+    speakers,
 };
 
 impl Core {
@@ -105,7 +106,7 @@ impl Core {
         {
             room.speakers.hear(now, id, level);
         }
-        let vp8 = track::vp8_of(incoming);
+        let front = Front::of(incoming.format, &incoming.packet.payload);
         for sink in &track.sinks {
             let Some(to) = self.peers[sink.peer.0].as_mut() else {
                 continue;
@@ -113,7 +114,7 @@ impl Core {
             let Some(slot) = to.slots.get_mut(sink.slot) else {
                 continue;
             };
-            if to.connected && slot.forward(now, &mut to.session, layer, incoming, vp8.as_ref()) {
+            if to.connected && slot.forward(now, &mut to.session, layer, incoming, &front) {
                 to.is_dirty = true;
                 self.carried.packets_out += 1;
             }
@@ -201,7 +202,7 @@ impl Core {
 }
 
 fn slots_of(room: &super::Room, peer: &super::Peer) -> News {
-    let view = |slot: &super::Slot| {
+    let view = |slot: &super::peer::Slot| {
         let layers = slot.track.and_then(|track| room.tracks.get(&track));
         let layer = layers.and_then(|track| track.layers.get(slot.target?));
         SlotView {

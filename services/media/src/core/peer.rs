@@ -1,18 +1,19 @@
 //! One participant on the packet path: the connection, and the slots through which others are seen and heard.
 
-use std::{collections::HashMap, time::Instant};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use str0m::{
-    format::Codec,
+    format::CodecSpec,
     media::{Mid, Pt},
-    rtp::{ExtensionValues, RtpWrite, Ssrc, Vp8Descriptor},
+    rtp::{ExtensionValues, RtpWrite},
 };
 use veza_events::{ParticipantId, RoomId, TrackId};
 
 use super::{
     Publish,
+    format::{Format, Front},
     rewrite::{Numbers, Rewriter, Vp8Numbers},
-    session::{Incoming, Session},
+    session::{Incoming, Session, Way},
 };
 
 /// A participant.
@@ -64,7 +65,7 @@ pub(crate) struct Slot {
     /// The layer that it has.
     pub(crate) current: Option<usize>,
     rewriter: Rewriter,
-    ways: Vec<(Codec, Option<(Ssrc, Pt)>)>,
+    ways: Vec<(CodecSpec, Pt, Option<Way>)>,
 }
 
 impl Slot {
@@ -97,28 +98,29 @@ impl Slot {
         session: &mut Session,
         layer: usize,
         incoming: &Incoming,
-        vp8: Option<&Vp8Descriptor>,
+        front: &Front,
     ) -> bool {
         let packet = &incoming.packet;
         let source = Numbers {
             seq: *packet.seq_no,
             time: packet.header.timestamp,
-            vp8: vp8.map(Vp8Numbers::of).unwrap_or_default(),
+            vp8: front.vp8.as_ref().map(Vp8Numbers::of).unwrap_or_default(),
         };
-        if self.target == Some(layer) && self.current != Some(layer) {
-            let begins =
-                self.is_audio || vp8.is_some_and(|descriptor| descriptor.starts_keyframe(&packet.payload));
-            if begins {
-                let clock_rate = if self.is_audio { 48_000 } else { 90_000 };
-                self.rewriter.begin(now, source, clock_rate);
-                self.current = Some(layer);
-            }
+        if self.target == Some(layer) && self.current != Some(layer) && front.begins {
+            self.rewriter.begin(now, source, incoming.format.clock_rate());
+            self.current = Some(layer);
         }
         if self.current != Some(layer) {
             return false;
         }
-        let Some((ssrc, pt)) = self.way(session, incoming.codec) else {
+        let Some(way) = self.way(session, incoming.format) else {
             return false;
+        };
+        let (pt, payload) = match (incoming.format.is_red, way.red, &front.alone) {
+            (false, ..) => (way.pt, &packet.payload),
+            (true, Some(red), Some(_)) => (red, &packet.payload),
+            (true, None, Some(alone)) => (way.pt, alone),
+            (true, _, None) => return false,
         };
         let Some(numbers) = self.rewriter.map(now, source) else {
             return false;
@@ -130,25 +132,36 @@ impl Slot {
             video_orientation: values.video_orientation,
             ..ExtensionValues::default()
         };
-        let payload = std::sync::Arc::clone(&packet.payload);
+        let payload = Arc::clone(payload);
         let mut write = RtpWrite::new(pt, numbers.seq.into(), numbers.time, packet.timestamp, payload)
             .marker(packet.header.marker)
             .nackable(!self.is_audio)
             .ext_vals(ext_vals);
-        if let Some(patch) = vp8.and_then(|descriptor| numbers.vp8.patch(descriptor)) {
+        if let Some(patch) = front
+            .vp8
+            .as_ref()
+            .and_then(|descriptor| numbers.vp8.patch(descriptor))
+        {
             write = write.vp8_patch(patch);
         }
-        session.write(ssrc, write);
+        session.write(way.ssrc, write);
         true
     }
 
+    /// The other side may take other codecs from now on.
+    pub(crate) fn renegotiated(&mut self) {
+        self.ways.clear();
+    }
+
     /// Looked up once for each codec: asking the `Rtc` is a walk over all m-lines.
-    fn way(&mut self, session: &mut Session, codec: Codec) -> Option<(Ssrc, Pt)> {
-        if let Some((_, way)) = self.ways.iter().find(|(known, _)| *known == codec) {
+    fn way(&mut self, session: &mut Session, format: Format) -> Option<Way> {
+        let Format { spec, pt, .. } = format;
+        let mut ways = self.ways.iter();
+        if let Some((.., way)) = ways.find(|(known, by, _)| (*known, *by) == (spec, pt)) {
             return *way;
         }
-        let way = session.way_out(self.mid, codec);
-        self.ways.push((codec, way));
+        let way = session.way_out(self.mid, format);
+        self.ways.push((spec, pt, way));
         way
     }
 }

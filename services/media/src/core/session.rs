@@ -17,12 +17,15 @@ use str0m::{
     change::SdpOffer,
     config::DtlsCert,
     crypto::CryptoProvider,
-    format::Codec,
     media::{KeyframeRequestKind, MediaKind, Mid, Pt, Rid},
     net::{Protocol, Receive},
     rtp::{RtpPacket, RtpWrite, Ssrc},
 };
 
+use super::format::{Format, fits};
+
+/// Candidates of the other side that are taken; none is needed by who can reach us.
+const MAX_CANDIDATES: usize = 64;
 /// Streams of one session that are remembered.
 const MAX_SOURCES: usize = 64;
 
@@ -53,8 +56,17 @@ pub(crate) enum Told {
 pub(crate) struct Incoming {
     pub(crate) mid: Mid,
     pub(crate) rid: Option<Rid>,
-    pub(crate) codec: Codec,
+    pub(crate) format: Format,
     pub(crate) packet: RtpPacket,
+}
+
+/// How something goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Way {
+    pub(crate) ssrc: Ssrc,
+    pub(crate) pt: Pt,
+    /// For sound that brings what was before once more; `None` when the other side does not take that.
+    pub(crate) red: Option<Pt>,
 }
 
 /// One m-line.
@@ -106,11 +118,21 @@ impl Setup {
 #[error("{0}")]
 pub(crate) struct BadOffer(String);
 
+impl BadOffer {
+    pub(crate) fn new(what: &str) -> Self {
+        Self(what.to_owned())
+    }
+}
+
 /// One peer connection.
 pub(crate) struct Session {
     rtc: Rtc,
     /// Address under which the other side reaches us.
     local: SocketAddr,
+    /// The offer that was answered last.
+    offer: String,
+    /// Candidates that were taken since.
+    candidates: usize,
     /// M-lines in the order of the offer.
     lines: Vec<Line>,
     /// Where streams belong that have come in.
@@ -126,8 +148,15 @@ impl Session {
             .set_ice_lite(true)
             .set_rtp_mode(true)
             .clear_codecs()
-            .enable_opus(true, false)
+            .enable_opus(true, true)
+            .enable_g722(true, false)
+            .enable_pcmu(true, false)
+            .enable_pcma(true, false)
             .enable_vp8(true)
+            .enable_vp9(true)
+            .enable_h264(true)
+            .enable_av1(true)
+            .enable_h265(true)
             .enable_bwe(Some(Bitrate::bps(setup.initial_bitrate)))
             .build(now);
         for address in &setup.addresses {
@@ -139,6 +168,8 @@ impl Session {
         Self {
             rtc,
             local: local.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9))),
+            offer: String::new(),
+            candidates: 0,
             lines: Vec::new(),
             sources: HashMap::new(),
             is_over: false,
@@ -161,6 +192,8 @@ impl Session {
         let answer = answer
             .map_err(|error| BadOffer(error.to_string()))?
             .to_sdp_string();
+        sdp.clone_into(&mut self.offer);
+        self.candidates = 0;
         // The `Rtc` tells of its lines only once media can flow, which is too late to say what comes through which.
         self.lines = answer
             .lines()
@@ -174,11 +207,19 @@ impl Session {
     pub(crate) fn candidate(&mut self, text: &str) -> bool {
         match Candidate::from_sdp_string(text) {
             Ok(candidate) => {
-                self.rtc.add_remote_candidate(candidate);
+                self.candidates += 1;
+                if self.candidates <= MAX_CANDIDATES {
+                    self.rtc.add_remote_candidate(candidate);
+                }
                 true
             }
             Err(_) => false,
         }
+    }
+
+    /// The offer that was answered last.
+    pub(crate) fn offered(&self) -> &str {
+        &self.offer
     }
 
     /// The m-lines that are known.
@@ -262,13 +303,13 @@ impl Session {
             }
             Event::RtpPacket(packet) => {
                 let pt = packet.header.payload_type;
-                if let (Some((mid, rid)), Some(codec)) =
-                    (self.source_of(packet.header.ssrc), self.codec_of(pt))
+                if let (Some((mid, rid)), Some(format)) =
+                    (self.source_of(packet.header.ssrc), self.format_of(pt))
                 {
                     told.push(Told::Packet(Box::new(Incoming {
                         mid,
                         rid,
-                        codec,
+                        format,
                         packet,
                     })));
                 }
@@ -308,21 +349,29 @@ impl Session {
         Some(source)
     }
 
-    fn codec_of(&self, pt: Pt) -> Option<Codec> {
-        let known = self.rtc.codec_config().find(|params| params.pt() == pt)?;
-        Some(known.spec().codec)
+    fn format_of(&self, pt: Pt) -> Option<Format> {
+        let mut known = self.rtc.codec_config().iter();
+        let params = known.find(|params| params.pt() == pt || params.red() == Some(pt))?;
+        Some(Format {
+            spec: params.spec(),
+            pt: params.pt(),
+            is_red: params.pt() != pt,
+        })
     }
 
-    /// What to send a codec as, through an m-line.
-    pub(crate) fn way_out(&mut self, mid: Mid, codec: Codec) -> Option<(Ssrc, Pt)> {
-        let media = self.rtc.media(mid)?;
-        let remote = media.remote_pts();
-        let params = self.rtc.codec_config();
-        let pt = params
-            .find(|params| params.spec().codec == codec && remote.contains(&params.pt()))?
-            .pt();
+    /// What to send through an m-line that is coded so; `None` when the other side cannot take it.
+    pub(crate) fn way_out(&mut self, mid: Mid, format: Format) -> Option<Way> {
+        let remote = self.rtc.media(mid)?.remote_pts();
+        let params = self.rtc.codec_config().iter();
+        let (_, params) = params
+            .filter(|params| remote.contains(&params.pt()))
+            .filter_map(|params| Some((fits(&format.spec, &params.spec())?, params)))
+            .min_by_key(|(rank, _)| *rank)?;
+        let (pt, red) = (params.pt(), params.red());
         let ssrc = self.rtc.direct_api().stream_tx_by_mid(mid, None)?.ssrc();
-        Some((ssrc, pt))
+        // Sound that comes twice names its codec within, by the number that its sender has for it.
+        let red = red.filter(|_| pt == format.pt);
+        Some(Way { ssrc, pt, red })
     }
 
     /// Takes a packet to go out with the next [`Self::flush`].

@@ -2,13 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use str0m::{
-    media::{Mid, Rid},
-    rtp::Vp8Descriptor,
-};
+use str0m::media::{Mid, Rid};
 use veza_events::{ParticipantId, TrackId, call::TrackSource};
 
-use super::{PeerKey, rates::Rate, session::Incoming};
+use super::{PeerKey, rates::Rate};
 
 /// Pictures that stand alone are large; one layer is asked for them at most this often.
 pub(crate) const KEYFRAME_EVERY: Duration = Duration::from_millis(500);
@@ -87,14 +84,6 @@ impl Track {
             return Some(0);
         }
         self.layers.iter().position(|layer| layer.rid == rid)
-    }
-}
-
-/// What is in front of the picture in a packet of VP8; `None` for other codecs and for packets that cannot be read.
-pub(crate) fn vp8_of(incoming: &Incoming) -> Option<Vp8Descriptor> {
-    match incoming.codec {
-        str0m::format::Codec::Vp8 => Vp8Descriptor::parse(&incoming.packet.payload).ok(),
-        _ => None,
     }
 }
 

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Secret;
+
 /// Calls: live sound and pictures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -34,6 +36,15 @@ pub struct MediaConfig {
     /// How many others can be seen at once.
     #[schemars(range(min = 1))]
     pub video_slots: usize,
+    /// STUN servers that clients are told, such as `stun:stun.example.org`. None are needed where clients reach the workers.
+    pub stun_urls: Vec<String>,
+    /// TURN servers that clients are told, such as `turn:turn.example.org:3478?transport=udp`.
+    pub turn_urls: Vec<String>,
+    /// The secret that the TURN servers share with this installation (`static-auth-secret` of coturn).
+    pub turn_secret: Secret,
+    /// How long a client may use a TURN server with what it was told, in seconds.
+    #[schemars(range(min = 60))]
+    pub turn_ttl_s: u64,
     /// Commands one call may have waiting; more are told to come back.
     #[schemars(range(min = 1))]
     pub command_queue: usize,
@@ -55,6 +66,10 @@ impl Default for MediaConfig {
             max_devices_per_account: 4,
             audio_slots: 4,
             video_slots: 12,
+            stun_urls: Vec::new(),
+            turn_urls: Vec::new(),
+            turn_secret: Secret::default(),
+            turn_ttl_s: 43_200,
             command_queue: 256,
             max_concurrent_commands: 1_024,
         }

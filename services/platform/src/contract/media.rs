@@ -37,6 +37,32 @@ pub struct JoinCall {
     pub room: RoomId,
 }
 
+/// Be in the call of a room with one description of the connection, and all that it brings or wants (WHIP, WHEP).
+#[derive(Debug, Serialize, Deserialize)]
+pub struct StreamCall {
+    /// Where the room is.
+    pub space: SpaceId,
+    /// Which room.
+    pub room: RoomId,
+    /// The description (RFC 8866).
+    pub sdp: String,
+    /// Shows what the description sends; else only watches.
+    pub shows: bool,
+}
+
+/// In the call, and answered.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CallStreamed {
+    /// This stay.
+    pub participant: ParticipantId,
+    /// The description that answers.
+    pub sdp: String,
+    /// Names the connection, until it begins anew.
+    pub connection: String,
+    /// Where it was written.
+    pub position: Position,
+}
+
 /// In the call.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CallJoined {
@@ -108,6 +134,13 @@ pub enum CallAction {
         /// As in SDP.
         candidate: String,
     },
+    /// More about the way to the client, or a new beginning of the connection, as a part of a description (RFC 8840).
+    Patch {
+        /// The part.
+        fragment: String,
+        /// Which connection it is for; none for whichever there is, which then begins anew.
+        connection: Option<String>,
+    },
     /// Show something.
     Publish {
         /// The `mid` of the line that it comes through.
@@ -169,6 +202,13 @@ pub enum CallDone {
         /// The description.
         sdp: String,
     },
+    /// The connection has taken it in.
+    Patched {
+        /// How the server is reached, if the connection begins anew.
+        fragment: Option<String>,
+        /// Names the connection.
+        connection: String,
+    },
     /// The track is published.
     Published {
         /// Its id.
@@ -179,6 +219,7 @@ pub enum CallDone {
 commands! {
     "place_call": PlaceCall => CallPlaced,
     "join_call": JoinCall => CallJoined,
+    "stream_call": StreamCall => CallStreamed,
     "in_call": InCall => CallDone,
 }
 

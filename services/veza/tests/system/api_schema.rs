@@ -109,6 +109,10 @@ async fn every_operation_answers_what_the_document_says_whatever_it_is_asked() {
 
     let mut run = Command::new("python3");
     run.env("PYTHONPATH", tools)
+        .env(
+            "SCHEMATHESIS_HOOKS",
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/descriptions.py"),
+        )
         .current_dir(folder.path())
         .args(["-m", "schemathesis.cli", "--config-file"])
         .arg(&config)

@@ -26,6 +26,14 @@ async fn key(owner: &Person, bot: Uuid, scopes: &[&str]) -> (Uuid, String) {
     (text("id").parse().unwrap(), text("secret"))
 }
 
+/// An access token of a bot.
+pub(crate) async fn token_of(platform: &Platform, bot: Uuid, secret: &str) -> String {
+    let form = "grant_type=client_credentials";
+    let (status, answer) = token(platform, form, Some((&bot.to_string(), secret))).await;
+    assert_eq!(status, 200, "{answer}");
+    answer["access_token"].as_str().unwrap().to_owned()
+}
+
 async fn token(platform: &Platform, form: &str, basic: Option<(&str, &str)>) -> (u16, Value) {
     let mut request = reqwest::Client::new()
         .post(format!("{}/v1/oauth/token", platform.fleet.url()))

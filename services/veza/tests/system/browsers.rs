@@ -84,7 +84,8 @@ async fn answer(mut stream: TcpStream, reports: Reports) {
             reports.lock().unwrap().insert(name, report);
             ("text/plain", Vec::new())
         }
-        (_, "/call.js") => ("text/javascript", std::fs::read(folder.join("call.js")).unwrap()),
+        (_, "/call.js" | "/watch.js") => ("text/javascript", std::fs::read(folder.join(&path[1..])).unwrap()),
+        (_, "/watch.html") => ("text/html", std::fs::read(folder.join("watch.html")).unwrap()),
         _ => ("text/html", std::fs::read(folder.join("index.html")).unwrap()),
     };
     let length = content.len();

@@ -35,6 +35,7 @@ mod push;
 mod scheduled;
 mod search;
 mod seen;
+mod streams;
 mod structure;
 mod subscribe;
 mod tracing;

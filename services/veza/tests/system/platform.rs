@@ -20,7 +20,7 @@ pub(crate) struct Platform {
     folder: TestFolder,
 }
 
-pub(crate) const EVERY_ROLE: [&str; 5] = ["accounts", "chat", "projector", "gateway", "notifier"];
+pub(crate) const EVERY_ROLE: [&str; 6] = ["accounts", "chat", "media", "projector", "gateway", "notifier"];
 
 impl Platform {
     pub(crate) async fn start() -> Self {

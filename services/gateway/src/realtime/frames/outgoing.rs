@@ -15,6 +15,7 @@ use veza_readmodel::notice::NoticeData;
 
 use super::wire::Tag;
 use super::{EventFrame, Frame};
+use crate::streams::IceServer;
 
 /// A frame to one client. Events have a way of their own, since many clients share them.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -129,7 +130,7 @@ pub(crate) enum Outgoing<'a> {
         /// Everybody in the call, this stay included.
         participants: &'a [CallParticipant],
         /// Servers that help to find a way to the worker; the client's own ones will do where there are none.
-        ice_servers: &'a [String],
+        ice_servers: &'a [IceServer],
         /// How many others can be heard and seen at once.
         slots: CallSlots,
     },

@@ -9,9 +9,11 @@ use std::{
 
 use str0m::{
     Candidate, Event, Input, Output, Rtc,
-    change::SdpPendingOffer,
+    change::{SdpAnswer, SdpPendingOffer},
     format::Codec,
-    media::{Direction, Frequency, MediaKind, MediaTime, Mid, Rid, Simulcast, SimulcastLayer},
+    media::{
+        Direction, Frequency, KeyframeRequestKind, MediaKind, MediaTime, Mid, Rid, Simulcast, SimulcastLayer,
+    },
     net::{Protocol, Receive},
 };
 use veza_events::{ParticipantId, TrackId};
@@ -21,6 +23,8 @@ use super::super::session::Setup;
 /// A picture is sent this often.
 pub(super) const PICTURE: Duration = Duration::from_millis(33);
 const SOUND: Duration = Duration::from_millis(20);
+/// Who has seen nothing for this long asks for a picture that stands alone.
+const FROZEN: Duration = Duration::from_millis(500);
 /// Bytes of one picture of each layer: about 100, 400 and 1,200 kbit/s.
 pub(super) const LAYERS: [(&str, usize); 3] = [("q", 410), ("h", 1_650), ("f", 5_000)];
 /// A picture that stands alone is this much larger.
@@ -66,6 +70,7 @@ pub(super) struct Client {
     pub(super) keyframes_wanted: usize,
     pub(super) connected: Option<Instant>,
     pub(super) due: Instant,
+    codec: Codec,
     simulcast: bool,
     /// Layers whose next picture stands alone.
     fresh: Vec<bool>,
@@ -73,18 +78,43 @@ pub(super) struct Client {
     next_picture: Instant,
     began: Instant,
     count: u8,
+    /// Lines through which pictures come, and when one did.
+    watched: HashMap<Mid, Instant>,
 }
 
 impl Client {
     pub(super) fn new(setup: &Setup, n: u8, now: Instant, simulcast: bool) -> Self {
+        Self::of(setup, n, now, simulcast, (Codec::Vp8, false))
+    }
+
+    /// One that codes its picture so, and says all twice if it may.
+    pub(super) fn of(
+        setup: &Setup,
+        n: u8,
+        now: Instant,
+        simulcast: bool,
+        (codec, twice): (Codec, bool),
+    ) -> Self {
         let address = SocketAddr::from(([10, 0, 0, n], 5_000));
-        let mut rtc = Rtc::builder()
+        let mut config = Rtc::builder()
             .set_crypto_provider(Arc::clone(setup.crypto()))
             .clear_codecs()
-            .enable_opus(true, false)
-            .enable_vp8(true)
-            .set_reordering_size_audio(0)
-            .build(now);
+            .enable_opus(true, twice)
+            .set_reordering_size_audio(0);
+        let defaults = str0m::format::CodecConfig::new_with_defaults();
+        let of_codec = defaults.iter().filter(|params| params.spec().codec == codec);
+        for params in of_codec {
+            let spec = params.spec();
+            config.codec_config().add_config(
+                params.pt(),
+                params.resend(),
+                spec.codec,
+                spec.clock_rate,
+                spec.channels,
+                spec.format,
+            );
+        }
+        let mut rtc = config.build(now);
         rtc.add_local_candidate(Candidate::host(address, Protocol::Udp).unwrap());
         let id = |what: u128| uuid::Uuid::from_u128(u128::from(n) << 8 | what);
         Self {
@@ -100,12 +130,14 @@ impl Client {
             keyframes_wanted: 0,
             connected: None,
             due: now,
+            codec,
             simulcast,
             fresh: vec![true; LAYERS.len()],
             next_sound: now,
             next_picture: now,
             began: now,
             count: 0,
+            watched: HashMap::new(),
         }
     }
 
@@ -129,6 +161,23 @@ impl Client {
         }
         let (offer, pending) = api.apply().unwrap();
         (offer.to_sdp_string(), pending)
+    }
+
+    /// Offers to begin the connection anew, from another address.
+    pub(super) fn restart(&mut self, port: u16) -> (String, SdpPendingOffer) {
+        self.address.set_port(port);
+        let mut api = self.rtc.sdp_api();
+        api.ice_restart(false);
+        let (offer, pending) = api.apply().unwrap();
+        (offer.to_sdp_string(), pending)
+    }
+
+    /// Takes the answer to that, which makes it forget where it was.
+    pub(super) fn restarted(&mut self, pending: SdpPendingOffer, answer: &str) {
+        let answer = SdpAnswer::from_sdp_string(answer).unwrap();
+        self.rtc.sdp_api().accept_answer(pending, answer).unwrap();
+        let candidate = Candidate::host(self.address, Protocol::Udp).unwrap();
+        self.rtc.add_local_candidate(candidate);
     }
 
     pub(super) fn layers(&self) -> Vec<String> {
@@ -165,22 +214,35 @@ impl Client {
             writer.write(pt, now, time, vec![7; 80]).unwrap();
             self.drain(now, out);
         }
+        self.ask_for_pictures(now);
         if self.next_picture <= now {
             self.next_picture = now + PICTURE;
             self.show(now, MediaTime::from_90khz(elapsed * 9 / 100), out);
         }
     }
 
+    /// What a browser does that sees nothing any more.
+    fn ask_for_pictures(&mut self, now: Instant) {
+        for (mid, at) in &mut self.watched {
+            if now - *at < FROZEN {
+                continue;
+            }
+            *at = now;
+            if let Some(mut writer) = self.rtc.writer(*mid) {
+                writer.request_keyframe(None, KeyframeRequestKind::Pli).unwrap();
+            }
+            self.due = now;
+        }
+    }
+
     fn show(&mut self, now: Instant, time: MediaTime, out: &mut Vec<Vec<u8>>) {
-        let pt = self.pt(Codec::Vp8);
+        let pt = self.pt(self.codec);
         self.count = self.count.wrapping_add(1);
         let layers = if self.simulcast { LAYERS.len() } else { 1 };
         for (layer, (rid, size)) in LAYERS.into_iter().enumerate().take(layers) {
             let stands_alone = std::mem::take(&mut self.fresh[layer]);
-            // The lowest bit of the first byte says whether a picture of VP8 leans on others.
-            let mut picture =
-                vec![u8::from(!stands_alone); if stands_alone { size * KEYFRAME } else { size }];
-            picture[1] = self.count;
+            let size = if stands_alone { size * KEYFRAME } else { size };
+            let picture = picture(self.codec, stands_alone, size, self.count);
             let mut writer = self.rtc.writer(self.picture).unwrap();
             if self.simulcast {
                 writer = writer.rid(Rid::from(rid));
@@ -208,6 +270,9 @@ impl Client {
                 Output::Transmit(datagram) => out.push(datagram.contents.into()),
                 Output::Event(Event::Connected) => self.connected = Some(now),
                 Output::Event(Event::MediaData(data)) => {
+                    if data.params.spec().codec.is_video() {
+                        self.watched.insert(data.mid, now);
+                    }
                     let got = self.got.entry(data.mid).or_default();
                     got.frames.push((now, data.data.len()));
                     got.gaps += usize::from(!data.contiguous);
@@ -224,4 +289,27 @@ impl Client {
             }
         }
     }
+}
+
+/// A picture that is none, with as much in front as packetizers look at.
+fn picture(codec: Codec, stands_alone: bool, size: usize, count: u8) -> Vec<u8> {
+    let pick = |alone: &'static [u8], leans: &'static [u8]| if stands_alone { alone } else { leans };
+    let front = match codec {
+        Codec::Vp8 => pick(&[0], &[1]),
+        Codec::Vp9 => pick(&[0x82], &[0x86]),
+        Codec::H264 => pick(
+            &[
+                0, 0, 0, 1, 0x67, 0x42, 0xe0, 0x1f, 0, 0, 0, 1, 0x68, 0xce, 0x3c, 0, 0, 0, 1, 0x65,
+            ],
+            &[0, 0, 0, 1, 0x41],
+        ),
+        Codec::H265 => pick(&[0, 0, 0, 1, 0x26, 0x01], &[0, 0, 0, 1, 0x02, 0x01]),
+        // A sequence header, then one unit that goes on to the end.
+        Codec::Av1 => pick(&[0x0a, 2, 0, 0, 0x30], &[0x30]),
+        other => panic!("no pictures are made for {other}"),
+    };
+    let mut picture = front.to_vec();
+    picture.resize(size.max(picture.len()), 0x55);
+    *picture.last_mut().unwrap() = count | 0x80;
+    picture
 }

@@ -2,5 +2,6 @@
 //! is narrow as a test says.
 
 mod client;
+mod codecs;
 mod net;
 mod scenes;

@@ -12,26 +12,26 @@ use super::{
     net::{Link, Net, Wire},
 };
 
-const ROOM: RoomId = RoomId::new(Uuid::from_u128(1));
+pub(super) const ROOM: RoomId = RoomId::new(Uuid::from_u128(1));
 const STEP: Duration = Duration::from_millis(1);
 
 /// A room full of people.
-struct Scene {
-    core: Core,
-    server: SocketAddr,
-    clients: Vec<Client>,
-    up: Vec<Wire>,
-    down: Vec<Wire>,
-    net: Net,
-    now: Instant,
-    news: Vec<News>,
+pub(super) struct Scene {
+    pub(super) core: Core,
+    pub(super) server: SocketAddr,
+    pub(super) clients: Vec<Client>,
+    pub(super) up: Vec<Wire>,
+    pub(super) down: Vec<Wire>,
+    pub(super) net: Net,
+    pub(super) now: Instant,
+    pub(super) news: Vec<News>,
 }
 
 /// Lines for others' sound and pictures.
-struct Lines(usize, usize);
+pub(super) struct Lines(pub(super) usize, pub(super) usize);
 
 impl Scene {
-    fn new(people: u8, lines: &Lines, link: Link) -> Self {
+    pub(super) fn new(people: u8, lines: &Lines, link: Link) -> Self {
         let now = Instant::now();
         let server = SocketAddr::from(([10, 9, 9, 9], 7_000));
         let setup = Setup::new(vec![server], 1_000_000).unwrap();
@@ -52,7 +52,7 @@ impl Scene {
         scene
     }
 
-    fn enter(&mut self, mut client: Client, lines: &Lines, link: Link) {
+    pub(super) fn enter(&mut self, mut client: Client, lines: &Lines, link: Link) {
         let (now, participant) = (self.now, client.participant);
         self.core.join(now, ROOM, participant);
         let (offer, pending) = client.offer(lines.0, lines.1);
@@ -64,7 +64,7 @@ impl Scene {
         };
         assert!(!self.core.publish(participant, &voice), "its line has not come");
         let answer = self.core.offer(now, participant, &offer).unwrap();
-        let answer = str0m::change::SdpAnswer::from_sdp_string(&answer).unwrap();
+        let answer = str0m::change::SdpAnswer::from_sdp_string(&answer.sdp).unwrap();
         client.rtc.sdp_api().accept_answer(pending, answer).unwrap();
         let publish = |track: TrackId, mid: str0m::media::Mid, source, layers| Publish {
             track,
@@ -85,12 +85,12 @@ impl Scene {
     }
 
     /// As many seconds before now.
-    fn ago(&self, seconds: u64) -> Instant {
+    pub(super) fn ago(&self, seconds: u64) -> Instant {
         let before = self.now.checked_sub(Duration::from_secs(seconds));
         before.expect("the test has run for that long")
     }
 
-    fn run(&mut self, time: Duration) {
+    pub(super) fn run(&mut self, time: Duration) {
         let end = self.now + time;
         while self.now < end {
             self.now += STEP;
@@ -120,7 +120,7 @@ impl Scene {
             let n = self
                 .clients
                 .iter()
-                .position(|client| client.address == datagram.to);
+                .position(|client| client.address.ip() == datagram.to.ip());
             let wire = &mut self.down[n.unwrap()];
             self.net.send(now, wire, self.server, datagram.to, datagram.bytes);
         }
@@ -135,7 +135,7 @@ impl Scene {
     }
 
     /// What client `n` has now, by kind of line.
-    fn slots(&self, n: usize) -> Vec<SlotView> {
+    pub(super) fn slots(&self, n: usize) -> Vec<SlotView> {
         let of_n = self.news.iter().rev().find_map(|news| match news {
             News::Slots(_, participant, slots) if *participant == self.clients[n].participant => {
                 Some(slots.clone())
@@ -146,20 +146,20 @@ impl Scene {
     }
 
     /// What client `n` got of a track that stayed in one slot.
-    fn got(&self, n: usize, track: TrackId) -> Got {
+    pub(super) fn got(&self, n: usize, track: TrackId) -> Got {
         let slot = self.slots(n).into_iter().find(|slot| slot.track == Some(track));
         let mid = slot.expect("the track has a slot").mid;
         let found = self.clients[n].got.iter().find(|(known, _)| ***known == *mid);
         found.map(|(_, got)| got.clone()).unwrap_or_default()
     }
 
-    fn layer(&self, n: usize, track: TrackId) -> Option<String> {
+    pub(super) fn layer(&self, n: usize, track: TrackId) -> Option<String> {
         let slots = self.slots(n);
         slots.into_iter().find(|slot| slot.track == Some(track))?.layer
     }
 }
 
-fn seconds(n: u64) -> Duration {
+pub(super) fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 

@@ -79,6 +79,9 @@ pub(crate) const ROWS: &[Row] = {
         with_query("?q=hello&room={room}", row("GET /v1/search", Sees, "")),
         with_query("?name=notes.txt", row("POST /v1/rooms/{room}/uploads", Holds("attach"), "some words")),
         row("GET /v1/attachments/{id}", Sees, ""),
+        row("POST /v1/rooms/{room}/whip", Holds("speak"), crate::streams::VOICE),
+        row("OPTIONS /v1/rooms/{room}/whip", Anybody, ""),
+        row("OPTIONS /v1/rooms/{room}/whep", Anybody, ""),
         row("PUT /v1/rooms/{room}/read", Sees, r#"{"seq":1}"#),
         row("GET /v1/unread", SignedIn, ""),
         row("GET /v1/mentions", SignedIn, ""),
@@ -150,4 +153,7 @@ pub(crate) const ELSEWHERE: &[&str] = &[
     "GET /v1/spaces/{space}/raid",
     "POST /v1/messages/{message}/reports",
     "POST /v1/reports/{report}/resolution",
+    "POST /v1/rooms/{room}/whep",
+    "PATCH /v1/rooms/{room}/streams/{stream}",
+    "DELETE /v1/rooms/{room}/streams/{stream}",
 ];

@@ -116,12 +116,24 @@ impl World {
     /// Sends the row's frame on a socket of the caller's, and gives the answer to it.
     pub(crate) async fn frame(&mut self, row: &Row, case: &Case) -> Value {
         let caller = self.person(case.by).await.unwrap();
-        let [_, frame] = self.filled(case, [row.operation, row.body]).await;
+        let mut made = BTreeMap::new();
+        let [_, frame] = self.filled_with(case, [row.operation, row.body], &mut made).await;
         let resume: Value = match row.operation {
             "hello {room}" => serde_json::from_str(&frame).unwrap(),
             _ => json!({}),
         };
         let mut socket = Socket::connect(&caller, &resume).await.unwrap();
+        let _call = match row.operation.split_once(' ') {
+            Some((kind, _)) if kind.starts_with("call.") && kind != "call.join" => {
+                let room = &made["room"];
+                let mut call = Socket::connect(&self.owner, &json!({})).await.unwrap();
+                assert_eq!(joined(&mut call, room).await["t"], "call.joined");
+                // Whoever may not come in is refused what they ask for.
+                joined(&mut socket, room).await;
+                Some(call)
+            }
+            _ => None,
+        };
         if resume == json!({}) {
             socket.send_raw(Message::text(&frame)).await.unwrap();
         }
@@ -138,11 +150,19 @@ impl World {
 
     /// Texts with made things instead of names in braces.
     async fn filled<const N: usize>(&mut self, case: &Case, texts: [&str; N]) -> [String; N] {
+        self.filled_with(case, texts, &mut BTreeMap::new()).await
+    }
+
+    /// The same. What the texts share, and what a message shares with its room, is made once.
+    async fn filled_with<const N: usize>(
+        &mut self,
+        case: &Case,
+        texts: [&str; N],
+        made: &mut BTreeMap<String, String>,
+    ) -> [String; N] {
         let mut texts = texts.map(str::to_owned);
-        // What the texts share, and what a message shares with its room, is made once.
-        let mut made = BTreeMap::new();
         while let Some(name) = texts.iter().find_map(|text| named(text)) {
-            let value = self.make(&name, case, &mut made).await;
+            let value = self.make(&name, case, made).await;
             texts = texts.map(|text| text.replace(&format!("{{{name}}}"), &value));
         }
         texts
@@ -348,9 +368,12 @@ impl World {
             request = request.header("veza-min-seq", seen);
         }
         if !body.is_empty() {
-            request = request
-                .header("content-type", "application/json")
-                .body(body.to_owned());
+            let kind = if body.starts_with("v=0") {
+                "application/sdp"
+            } else {
+                "application/json"
+            };
+            request = request.header("content-type", kind).body(body.to_owned());
         }
         let answer = request.send().await.unwrap();
         let status = answer.status().as_u16();
@@ -362,6 +385,19 @@ impl World {
             self.seen = Some(written.to_owned());
         }
         (status, answer.json().await.unwrap_or_default())
+    }
+}
+
+/// The answer to a try to be in the call of a room.
+async fn joined(socket: &mut Socket, room: &str) -> Value {
+    let join = json!({"t": "call.join", "id": 6, "room": room, "command_id": new_id()});
+    socket.send(&join).await.unwrap();
+    loop {
+        let next = tokio::time::timeout(PATIENCE, socket.next()).await;
+        let answer = next.expect("an answer comes in time").unwrap();
+        if answer["id"] == 6 {
+            return answer;
+        }
     }
 }
 
