@@ -73,15 +73,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_source_is_polled_when_it_has_something_and_not_when_others_wake() {
         let (sender, mut receiver) = mpsc::channel(4);
-        tokio::spawn(async move {
+        let sent = async move {
             tokio::time::sleep(Duration::from_secs(10)).await;
             for number in 0..3 {
                 sender.send(number).await.unwrap();
             }
-        });
+        };
         let (seldom, mut polls, mut wakes, mut got) = (Seldom::default(), 0, 0, Vec::new());
         let mut often = tokio::time::interval(Duration::from_secs(1));
-        poll_fn(|cx| {
+        let polling = poll_fn(|cx| {
             while often.poll_tick(cx).is_ready() {
                 wakes += 1;
             }
@@ -96,8 +96,8 @@ mod tests {
                     Poll::Pending => return Poll::Pending,
                 }
             }
-        })
-        .await;
+        });
+        tokio::join!(sent, polling);
         assert_eq!(got, [0, 1, 2]);
         assert!(wakes >= 10 && polls <= 7, "{wakes} wakes, {polls} polls");
     }

@@ -3,6 +3,7 @@
 use std::io::Cursor;
 
 use ruopus::OpusDecoder;
+use symphonia::core::audio::Channels;
 use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::formats::probe::Hint;
@@ -90,7 +91,7 @@ impl Decoder {
     fn of(params: &AudioCodecParameters) -> Option<Self> {
         if params.codec == CODEC_ID_OPUS {
             // Of more channels, packets are several streams (RFC 7845, 5.1.1).
-            let channels = params.channels.as_ref().map_or(1, |channels| channels.count());
+            let channels = params.channels.as_ref().map_or(1, Channels::count);
             return (channels <= 2).then(|| Self::Opus(Box::new(OpusDecoder::new(1))));
         }
         let options = AudioDecoderOptions::default();
