@@ -61,6 +61,8 @@ pub(crate) struct Call {
     state: CallState,
     /// The last event that `state` knows.
     seq: u64,
+    /// Who spoke when it was told last.
+    speakers: Vec<TrackId>,
     asks: mpsc::WeakSender<Ask>,
 }
 
@@ -81,6 +83,7 @@ impl Call {
             epoch,
             state: CallState::default(),
             seq: 0,
+            speakers: Vec::new(),
             asks,
         }
     }
@@ -157,6 +160,11 @@ impl Call {
             .filter(|_| self.state.participants.contains_key(&participant))
             // The command was done before, and whoever it was has left since.
             .ok_or(veza_domain::call::CallRejection::NotIn)?;
+        // Others have heard of it, and it may be long until that changes.
+        if !self.speakers.is_empty() {
+            let tracks = self.speakers.clone();
+            self.signal(participant, &CallSignal::Speakers { tracks }).await;
+        }
         Ok(CallJoined {
             call,
             participant,

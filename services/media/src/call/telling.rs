@@ -77,6 +77,7 @@ impl Call {
                 self.signal(participant, &CallSignal::Slots { slots }).await;
             }
             News::Speakers(_, tracks) => {
+                self.speakers.clone_from(&tracks);
                 let speakers = CallSignal::Speakers { tracks };
                 for participant in self.state.participants.keys() {
                     self.signal(*participant, &speakers).await;

@@ -53,6 +53,11 @@ impl Caller {
         }
     }
 
+    fn has_seen(&self, name: &str) -> bool {
+        let document = self.document.as_ref();
+        document.is_some_and(|(_, seen)| seen.contains(name))
+    }
+
     async fn next(&mut self) -> Value {
         let next = tokio::time::timeout(PATIENCE, self.socket.next()).await;
         let frame = next.expect("a frame comes in time").unwrap();
@@ -282,7 +287,9 @@ async fn two_browsers_see_and_hear_each_other() {
     let third = Caller::connect(&joan).await;
     let mut third = third.by_the_document(&platform).await;
     everything_about_a_call(&mut third, room).await;
-    third.until("call.speakers").await;
+    if !third.has_seen("server.call.speakers") {
+        third.until("call.speakers").await;
+    }
     drop(browsers);
     for _ in 0..2 {
         third.event("call.participant_left.v1").await;
