@@ -108,6 +108,11 @@ impl Browser {
             .find(|path| path.exists())
             .expect("run `./veza test`: Chromium is missing");
         let profile = format!("--user-data-dir={}", folder.display());
+        // The beeps that Chromium makes by itself are too short to be somebody who speaks.
+        std::fs::create_dir_all(folder).unwrap();
+        let voice = folder.join("voice.wav");
+        std::fs::write(&voice, sound()).unwrap();
+        let voice = format!("--use-file-for-fake-audio-capture={}", voice.display());
         let child = Command::new(chromium)
             .args([
                 "--headless",
@@ -122,6 +127,7 @@ impl Browser {
                 "--autoplay-policy=no-user-gesture-required",
                 "--use-fake-device-for-media-stream",
                 "--use-fake-ui-for-media-stream",
+                &voice,
                 &profile,
                 url,
             ])
@@ -134,4 +140,30 @@ impl Browser {
             .unwrap();
         Self(child)
     }
+}
+
+/// Somebody who says words for five seconds, then nothing for three: a WAV file, which begins again at its end.
+fn sound() -> Vec<u8> {
+    const RATE: u32 = 48_000;
+    let mut samples = Vec::new();
+    for n in 0..RATE * 8 {
+        // Words of 0.4 seconds, with 0.1 between them.
+        let speaks = n < RATE * 5 && n % (RATE / 2) < RATE * 2 / 5;
+        // A voice of 150 vibrations a second, with as many overtones as there are in one.
+        let (period, slope) = (RATE / 150, 24_000 / (RATE / 150));
+        let height = i32::try_from(n % period * slope).unwrap() - 12_000;
+        let sample = if speaks { height } else { 0 };
+        samples.extend_from_slice(&i16::try_from(sample).unwrap().to_le_bytes());
+    }
+    let length = u32::try_from(samples.len()).unwrap();
+    let mut file = Vec::new();
+    file.extend_from_slice(b"RIFF");
+    file.extend_from_slice(&(length + 36).to_le_bytes());
+    file.extend_from_slice(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    file.extend_from_slice(&RATE.to_le_bytes());
+    file.extend_from_slice(&(RATE * 2).to_le_bytes());
+    file.extend_from_slice(b"\x02\0\x10\0data");
+    file.extend_from_slice(&length.to_le_bytes());
+    file.extend_from_slice(&samples);
+    file
 }
